@@ -1,0 +1,1 @@
+//! Run files, plugin registry, data and run folders of tenon.

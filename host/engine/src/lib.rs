@@ -1,0 +1,1 @@
+//! The libtorch engine of tenon.

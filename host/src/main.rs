@@ -1,0 +1,3 @@
+//! Train, fine-tune and evaluate language models from dynamically loaded plugins.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Layers on tch for tenon plugins.

@@ -1,0 +1,1 @@
+//! Everything a tenon plugin author links: traits, registration, ABI.

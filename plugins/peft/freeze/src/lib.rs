@@ -1,0 +1,1 @@
+//! Partial fine-tuning for tenon: top layers, norms, biases, patterns.
