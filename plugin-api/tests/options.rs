@@ -12,7 +12,7 @@ use tenon_plugin_api::options::{Column, OneOrMany, OptionValue, Sites};
 enum Average {
     /// The unweighted mean.
     Macro,
-    MicroAverage,
+    OverAll,
     #[option(rename = "none")]
     PerClass,
 }
@@ -53,7 +53,7 @@ struct Everything {
     #[default(Average::PerClass)]
     average: Average,
     /// Averages.
-    #[default([Average::Macro, Average::MicroAverage])]
+    #[default([Average::Macro, Average::OverAll])]
     averages: Vec<Average>,
     /// Name.
     #[default("a\"b\n\u{1}é")]
@@ -145,7 +145,6 @@ fn absent_keys_take_their_defaults() {
     let read: Everything = read(json!({"text": "message"})).expect("only `text` is required");
     insta::assert_debug_snapshot!("defaults", read);
     assert_eq!(Nested::default(), Nested { depth: 2 });
-    assert_eq!(Unit::default(), Unit);
 }
 
 /// The schema's defaults and the program's are two outputs of the macro.
@@ -169,7 +168,7 @@ fn published_defaults_are_the_defaults_in_force() {
 fn values_are_read() {
     let read: Everything = read(json!({
         "text": "t", "sort": false, "r": 1, "dropout": 0, "seed": null, "depth": 4,
-        "average": "micro_average", "averages": ["none"], "sites": "query", "site": ["a", "b"],
+        "average": "over_all", "averages": ["none"], "sites": "query", "site": ["a", "b"],
         "sizes": 3, "labels": {"ham": 0}, "raw": {"x": [1]}, "nested": {"depth": 9},
         "more": [{}, {"depth": 1}], "loop": 7,
     }))

@@ -7,7 +7,9 @@ use super::expand;
 /// Every message for `source`, one a line.
 fn messages(source: &str) -> String {
     let input = syn::parse_str(source).expect("the case is Rust");
-    let error = expand(&input).err().expect("the case is a mistake");
+    let error = expand(&input)
+        .map(|_| ())
+        .expect_err("the case is a mistake");
     error
         .into_iter()
         .map(|error| error.to_string())

@@ -1,7 +1,7 @@
 //! Values written in attributes: `8`, `-1.0`, `"cls"`, `["query", "value"]`,
 //! `Average::Macro`, `None`, `Some(3)`, `{}`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, ExprPath, Lit, Path, Result, UnOp};
@@ -15,7 +15,7 @@ pub enum Value {
         value: f64,
     },
     Text(String),
-    List(Vec<(Value, proc_macro2::Span)>),
+    List(Vec<(Value, Span)>),
     /// A variant of an enum that derives `Options`.
     Variant(Path),
     None,
@@ -108,30 +108,47 @@ impl Value {
         }
     }
 
-    /// The value as an expression of the field's type; `expr` is the tokens
-    /// that the author wrote, so that the compiler blames them.
-    pub fn expression(&self, span: proc_macro2::Span) -> TokenStream {
-        let codegen = quote!(::tenon_plugin_api::__private::options);
-        match self {
-            Self::Bool(value) => quote_spanned!(span=> #value),
-            Self::Number { json, .. } => {
-                let literal: TokenStream = json.parse().unwrap_or_default();
-                quote_spanned!(span=> #literal)
+    /// The value as an expression of the field's type, all of it at `span`, so
+    /// that the compiler blames what the author wrote.
+    pub fn expression(&self, span: Span) -> TokenStream {
+        let tokens = match self {
+            Self::Bool(value) => quote!(#value),
+            Self::Number { json, .. } => json.parse().unwrap_or_default(),
+            Self::Text(text) => {
+                quote!(::tenon_plugin_api::__private::options::DefaultText::from_text(#text))
             }
-            Self::Text(text) => quote_spanned!(span=> #codegen::DefaultText::from_text(#text)),
-            Self::Variant(path) => quote_spanned!(span=> #path),
-            Self::None => quote_spanned!(span=> ::core::option::Option::None),
+            // As written: its own spans are finer.
+            Self::Variant(path) => return quote!(#path),
+            Self::None => quote!(::core::option::Option::None),
             Self::Some(inner) => {
                 let inner = inner.expression(span);
-                quote_spanned!(span=> ::core::option::Option::Some(#inner))
+                return quote_spanned!(span=> ::core::option::Option::Some(#inner));
             }
-            Self::EmptyTable => quote_spanned!(span=> ::core::default::Default::default()),
+            Self::EmptyTable => quote!(::core::default::Default::default()),
             Self::List(items) => {
                 let items = items.iter().map(|(item, span)| item.expression(*span));
-                quote_spanned!(span=> #codegen::DefaultList::from_items([#(#items),*]))
+                return quote_spanned! {span=>
+                    ::tenon_plugin_api::__private::options::DefaultList::from_items([#(#items),*])
+                };
             }
-        }
+        };
+        at(span, tokens)
     }
+}
+
+fn at(span: Span, tokens: TokenStream) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            if let TokenTree::Group(group) = &token {
+                let mut inner = Group::new(group.delimiter(), at(span, group.stream()));
+                inner.set_span(span);
+                return TokenTree::Group(inner);
+            }
+            token.set_span(span);
+            token
+        })
+        .collect()
 }
 
 /// `text` as a JSON string, quotes included.
