@@ -1,1 +1,24 @@
-//! Layers on tch for tenon plugins.
+//! Layers on tch with the numerics of PyTorch, for model and PEFT plugins.
+//!
+//! Layers are plain structs that hold parameters and compute: a model is read in its own `forward`. Shapes are
+//! written `[tokens, hidden]`; *packed* tokens are those of all sequences one after the other, without padding.
+//! On the CPU in float32 attention and residual norms run in fused kernels with a backward pass of their own.
+
+mod activation;
+pub mod attention;
+pub mod bridge;
+mod dropout;
+mod embedding;
+mod linear;
+mod matmul;
+mod norm;
+mod packing;
+mod simd;
+
+pub use activation::Activation;
+pub use attention::Attention;
+pub use dropout::{Dropout, DropoutStream};
+pub use embedding::Embedding;
+pub use linear::Linear;
+pub use norm::LayerNorm;
+pub use packing::{Packing, Spans};

@@ -1,0 +1,82 @@
+//! Layer normalisation, alone and fused with what precedes it in a residual block.
+//!
+//! `y = (h - mean(h)) / √(var(h) + eps) · weight + bias` over the last dimension, with the biased variance
+//! (Ba et al. 2016, equations 3–4).
+
+mod kernel;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::bridge::{Incoming, needs_grad, record};
+use crate::dropout::Dropout;
+
+/// Layer normalisation over the last dimension.
+#[derive(Debug)]
+pub struct LayerNorm {
+    /// The factor, `[hidden]`.
+    pub weight: Tensor,
+    /// The summand, `[hidden]`.
+    pub bias: Tensor,
+    /// What is added to the variance.
+    pub eps: f64,
+}
+
+impl LayerNorm {
+    /// Normalises `x`, `[…, hidden]`.
+    ///
+    /// # Errors
+    /// A last dimension that is not `hidden`, and those of libtorch.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let shape = self.weight.size();
+        x.f_layer_norm(shape, Some(&self.weight), Some(&self.bias), self.eps, true)
+    }
+
+    /// `norm(residual + dropout(x))`: how a post-norm residual block ends. Both are `[tokens, hidden]`. One pass
+    /// over memory on the CPU in float32, where the mask is never stored; elsewhere the three operations.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, and those of libtorch.
+    pub fn residual(&self, x: &Tensor, residual: &Tensor, dropout: Dropout) -> Result<Tensor, TchError> {
+        if x.size() != residual.size() || x.dim() != 2 || x.size()[1..] != self.weight.size() {
+            return Err(TchError::Shape(format!(
+                "residual layer norm of {:?}: expected both inputs to be [tokens, hidden], found {:?} and {:?}",
+                self.weight.size(),
+                x.size(),
+                residual.size()
+            )));
+        }
+        let fusable = |x: &Tensor| x.device() == Device::Cpu && x.kind() == Kind::Float;
+        if [x, residual, &self.weight, &self.bias].into_iter().all(fusable) {
+            self.fused(x, residual, dropout)
+        } else {
+            self.composed(x, residual, dropout)
+        }
+    }
+
+    fn fused(&self, x: &Tensor, residual: &Tensor, dropout: Dropout) -> Result<Tensor, TchError> {
+        let inputs = [x, residual, &self.weight, &self.bias];
+        let recorded = needs_grad(&inputs);
+        let masking = (!dropout.is_off()).then(|| dropout.masking());
+        let (output, saved) = tch::no_grad(|| {
+            let [x, residual, weight, bias] = [
+                x.f_contiguous()?,
+                residual.f_contiguous()?,
+                self.weight.f_contiguous()?,
+                self.bias.f_contiguous()?,
+            ];
+            kernel::forward(&x, &residual, &weight, &bias, self.eps as f32, masking, recorded)
+        })?;
+        let Some(saved) = saved else {
+            return Ok(output);
+        };
+        let weight = self.weight.detach().f_contiguous()?;
+        record(&inputs, output, move |Incoming { gradient, needed }| {
+            let gradient = gradient.f_contiguous()?;
+            kernel::backward(&gradient, &saved, &weight, masking, &needed)
+        })
+    }
+
+    fn composed(&self, x: &Tensor, residual: &Tensor, dropout: Dropout) -> Result<Tensor, TchError> {
+        self.forward(&residual.f_add(&dropout.apply(x)?)?)
+    }
+}
