@@ -29,7 +29,7 @@ mod schema;
 mod values;
 
 pub use error::OptionsError;
-pub use values::{Column, OneOrMany, Sites};
+pub use values::{Class, Column, OneOrMany, Sites};
 
 use serde::de::DeserializeOwned;
 
@@ -57,7 +57,7 @@ pub trait Options: Sized {
 ///
 /// Implemented for booleans, integers, floats, `String`, `PathBuf`, `Vec`,
 /// `Option`, `BTreeMap<String, _>`, [`serde_json::Value`], [`Column`],
-/// [`Sites`], [`OneOrMany`] and whatever derives
+/// [`Class`], [`Sites`], [`OneOrMany`] and whatever derives
 /// [`Options`](macro@crate::Options).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of an option",

@@ -7,7 +7,9 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 
 use super::OptionValue;
 use super::schema::Buf;
@@ -20,6 +22,16 @@ pub struct Column(String);
 /// matches them with the sites of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sites(Vec<String>);
+
+/// A class of the data, by id or by name; `tenon check` looks a name up among
+/// the labels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The id that the data or the task gave the class.
+    Id(i64),
+    /// Its label.
+    Name(String),
+}
 
 /// One value or a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,6 +65,11 @@ impl<T> OneOrMany<T> {
 
 impl OptionValue for Column {
     const SCHEMA: &'static str = r#"{"type":"string","x-tenon":"column"}"#;
+}
+
+impl OptionValue for Class {
+    const SCHEMA: &'static str =
+        r#"{"x-tenon":"class","anyOf":[{"type":"integer","minimum":0},{"type":"string"}]}"#;
 }
 
 impl OptionValue for Sites {
@@ -209,6 +226,31 @@ impl DefaultList for Sites {
 impl<'de> Deserialize<'de> for Column {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Class {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ClassVisitor)
+    }
+}
+
+struct ClassVisitor;
+
+impl Visitor<'_> for ClassVisitor {
+    type Value = Class;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the id or the name of a class")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<Class, E> {
+        let too_large = |_| E::invalid_value(Unexpected::Unsigned(id), &self);
+        i64::try_from(id).map(Class::Id).map_err(too_large)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Class, E> {
+        Ok(Class::Name(name.to_owned()))
     }
 }
 

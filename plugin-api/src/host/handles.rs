@@ -1,0 +1,356 @@
+//! Components as a host holds and calls them.
+
+use crate::abi::root::{BoxedMetric, BoxedTask};
+use crate::abi::{answer, from_json, to_json};
+use crate::error::{Error, Result};
+use crate::info::{DataInfo, OutputInfo, TaskInfo};
+use crate::metric::Scores;
+use crate::record::{Examples, RecordBatch};
+use crate::tokenizer::SharedTokenizer;
+use crate::values::Values;
+
+/// A metric of a plugin.
+pub struct MetricHandle {
+    object: BoxedMetric,
+}
+
+impl MetricHandle {
+    pub(super) fn new(object: BoxedMetric) -> Self {
+        Self { object }
+    }
+
+    /// Tells it what the task puts out.
+    ///
+    /// # Errors
+    /// The metric cannot work on it.
+    pub fn begin(&mut self, output: &OutputInfo) -> Result<()> {
+        let text = to_json(output)?;
+        answer(self.object.begin(text.as_rstr()))
+    }
+
+    /// Takes in a batch.
+    ///
+    /// # Errors
+    /// The columns do not fit each other or the metric.
+    pub fn update(&mut self, predictions: &Values, references: &Values) -> Result<()> {
+        answer(self.object.update(predictions, references))
+    }
+
+    /// Takes in all that `other` has seen.
+    ///
+    /// # Errors
+    /// `other` is another metric.
+    pub fn merge(&mut self, mut other: Self) -> Result<()> {
+        if self.object.identity() != other.object.identity() {
+            return Err(Error::unsupported(
+                "only metrics of the same kind can be merged",
+            ));
+        }
+        answer(self.object.absorb(other.object.release()))
+    }
+
+    /// The scores of all that was seen.
+    ///
+    /// # Errors
+    /// The metric failed.
+    pub fn compute(&self) -> Result<Scores> {
+        from_json(answer(self.object.compute())?.as_str())
+    }
+}
+
+/// A task of a plugin. May be called from several threads at once.
+pub struct TaskHandle {
+    object: BoxedTask,
+}
+
+impl TaskHandle {
+    pub(super) fn new(object: BoxedTask) -> Self {
+        Self { object }
+    }
+
+    /// What it reads, makes, needs and puts out.
+    ///
+    /// # Errors
+    /// The task failed.
+    pub fn describe(&self) -> Result<TaskInfo> {
+        from_json(answer(self.object.describe())?.as_str())
+    }
+
+    /// Tells it what was found in the data.
+    ///
+    /// # Errors
+    /// The data is not what the task can work on.
+    pub fn prepare(&mut self, data: &DataInfo) -> Result<()> {
+        let text = to_json(data)?;
+        answer(self.object.prepare(text.as_rstr()))
+    }
+
+    /// Makes examples of records.
+    ///
+    /// # Errors
+    /// A record is not what the task can work on.
+    pub fn encode(&self, records: &RecordBatch, tokenizer: &SharedTokenizer) -> Result<Examples> {
+        let raw = answer(self.object.encode(records.raw(), tokenizer.object()))?;
+        let examples = Examples::from_raw(raw)?;
+        let count = records.len();
+        if (0..examples.len()).any(|example| examples.record_of(example) >= count) {
+            return Err(Error::data(
+                "the task made an example of a record that it was not given",
+            ));
+        }
+        Ok(examples)
+    }
+}
+
+/// Handles of what computes with tensors.
+#[cfg(feature = "torch")]
+pub(super) mod torch {
+    use abi_stable::std_types::{RBox, RStr, RString, RVec};
+    use tch::Tensor;
+
+    use super::{TaskHandle, answer, from_json, to_json};
+    use crate::abi::model::{
+        BuildObject, BuildObject_TO, ForwardArgs, ParamRequest, SiteObject, SiteObject_TO,
+    };
+    use crate::abi::peft::AttachedObject_TO;
+    use crate::abi::root::{BoxedBuild, BoxedModel, BoxedPeft};
+    use crate::abi::{AbiResult, TD_Opaque};
+    use crate::error::Result;
+    use crate::info::{BuildInfo, Init, ModelInfo, ModelView, Plan, SiteInfo};
+    use crate::model::{Forward, map, tensors};
+    use crate::panic::guard;
+    use crate::task::{Loss, Predictions};
+    use crate::tensor::{NamedTensors, RawTensor, TensorMap};
+
+    /// What a host implements to provide parameters and sites.
+    pub trait BuildHost: Send + 'static {
+        /// The parameter `name`; `new` when pretrained weights need not have it.
+        ///
+        /// # Errors
+        /// The weights lack it or have it in another shape.
+        fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor>;
+        /// A site, with its weights.
+        ///
+        /// # Errors
+        /// A site of that name exists.
+        fn site(&mut self, site: SiteInfo, weights: TensorMap) -> Result<Box<dyn SiteHost>>;
+        /// What the builder is told.
+        fn info(&self) -> BuildInfo;
+    }
+
+    /// What a host implements to pass tensors through what is attached at a site.
+    pub trait SiteHost: Send + 'static {
+        /// How many computations are attached.
+        fn attached(&self) -> u32;
+        /// Passes tensors through all of them.
+        ///
+        /// # Errors
+        /// Those of the attached computations.
+        fn apply(&self, tensors: Vec<Tensor>, forward: &Forward) -> Result<Vec<Tensor>>;
+    }
+
+    struct Served<T>(T);
+
+    impl<B: BuildHost> BuildObject for Served<B> {
+        fn param(&mut self, request: ParamRequest<'_>) -> AbiResult<RawTensor> {
+            guard("host", || {
+                let init = from_json(request.init.as_str())?;
+                let new = request.flags & 1 != 0;
+                self.0
+                    .param(request.name.as_str(), &request.shape, init, new)
+                    .map(RawTensor::from)
+            })
+        }
+
+        fn site(
+            &mut self,
+            site: RStr<'_>,
+            weights: NamedTensors,
+        ) -> AbiResult<SiteObject_TO<'static, RBox<()>>> {
+            guard("host", || {
+                let site = self.0.site(from_json(site.as_str())?, map(weights))?;
+                Ok(SiteObject_TO::from_value(Served(site), TD_Opaque))
+            })
+        }
+
+        fn info(&self) -> RString {
+            to_json(&self.0.info()).unwrap_or_else(|_| RString::from("{}"))
+        }
+    }
+
+    impl SiteObject for Served<Box<dyn SiteHost>> {
+        fn attached(&self) -> u32 {
+            self.0.attached()
+        }
+
+        fn apply(&self, args: ForwardArgs, raw: RVec<RawTensor>) -> AbiResult<RVec<RawTensor>> {
+            guard("host", || {
+                let out = self.0.apply(tensors(raw), &Forward::from_args(args))?;
+                Ok(out.into_iter().map(RawTensor::from).collect())
+            })
+        }
+    }
+
+    pub(in crate::host) fn serve(build: impl BuildHost) -> BoxedBuild {
+        BuildObject_TO::from_value(Served(build), TD_Opaque)
+    }
+
+    impl TaskHandle {
+        /// The summed loss of a batch and its weight.
+        ///
+        /// # Errors
+        /// An output or a field is missing, or libtorch refuses an operation.
+        pub fn loss(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Loss> {
+            let raw = answer(self.object.loss(outputs.share(), batch.share()))?;
+            Ok(Loss {
+                sum: raw.sum.into(),
+                weight: raw.weight,
+            })
+        }
+
+        /// Predictions of a batch, checked to be one an example and well-formed.
+        ///
+        /// # Errors
+        /// An output is missing, or libtorch refuses an operation.
+        pub fn predict(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Predictions> {
+            let raw = answer(self.object.predict(outputs.share(), batch.share()))?;
+            let made = Predictions {
+                predictions: raw.predictions,
+                references: raw.references.into_option(),
+            };
+            made.predictions.validate()?;
+            if let Some(references) = &made.references {
+                references.validate()?;
+            }
+            Ok(made)
+        }
+    }
+
+    /// A model of a plugin.
+    pub struct ModelHandle {
+        object: BoxedModel,
+    }
+
+    impl ModelHandle {
+        pub(in crate::host) fn new(object: BoxedModel) -> Self {
+            Self { object }
+        }
+
+        /// What it tells of itself.
+        ///
+        /// # Errors
+        /// The model failed.
+        pub fn describe(&self) -> Result<ModelInfo> {
+            from_json(answer(self.object.describe())?.as_str())
+        }
+
+        /// Computes named outputs from named inputs.
+        ///
+        /// # Errors
+        /// An input is missing or of a wrong shape, or libtorch refuses an operation.
+        pub fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
+            answer(self.object.forward(forward.args(), inputs.share())).map(map)
+        }
+    }
+
+    /// A PEFT method of a plugin.
+    pub struct PeftHandle {
+        object: BoxedPeft,
+    }
+
+    impl PeftHandle {
+        pub(in crate::host) fn new(object: BoxedPeft) -> Self {
+            Self { object }
+        }
+
+        /// Where it attaches and what stays trainable.
+        ///
+        /// # Errors
+        /// A target matches nothing.
+        pub fn plan(&mut self, model: &ModelView) -> Result<Plan> {
+            let text = to_json(model)?;
+            from_json(answer(self.object.plan(text.as_rstr()))?.as_str())
+        }
+
+        /// The computation at a site.
+        ///
+        /// # Errors
+        /// The method cannot attach there.
+        pub fn attach(
+            &mut self,
+            site: &SiteInfo,
+            weights: &TensorMap,
+            build: impl BuildHost,
+        ) -> Result<AttachedHandle> {
+            let text = to_json(site)?;
+            let object = answer(
+                self.object
+                    .attach(text.as_rstr(), weights.share(), serve(build)),
+            )?;
+            Ok(AttachedHandle { object })
+        }
+
+        /// What goes into `adapter_config.json`; `None` when the result is a whole model.
+        ///
+        /// # Errors
+        /// The options cannot be expressed in the file.
+        pub fn adapter_config(
+            &self,
+            model: &ModelView,
+        ) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+            let text = to_json(model)?;
+            let config = answer(self.object.adapter_config(text.as_rstr()))?.into_option();
+            config.map(|config| from_json(config.as_str())).transpose()
+        }
+
+        /// Name of a trained parameter in the adapter file.
+        ///
+        /// # Errors
+        /// The method failed.
+        pub fn file_name(&self, parameter: &str) -> Result<String> {
+            answer(self.object.file_name(parameter.into())).map(RString::into_string)
+        }
+
+        /// After each backward pass, before the optimizer's step.
+        ///
+        /// # Errors
+        /// The method failed.
+        pub fn after_backward(&mut self, step: u64, total: u64) -> Result<()> {
+            answer(self.object.after_backward(step, total))
+        }
+
+        /// A scalar to add to the normalised loss.
+        ///
+        /// # Errors
+        /// The method failed.
+        pub fn extra_loss(&self, forward: &Forward) -> Result<Option<Tensor>> {
+            Ok(answer(self.object.extra_loss(forward.fork()))?
+                .into_option()
+                .map(Tensor::from))
+        }
+    }
+
+    /// An attached computation of a plugin.
+    pub struct AttachedHandle {
+        object: AttachedObject_TO<'static, RBox<()>>,
+    }
+
+    impl AttachedHandle {
+        /// Passes tensors through.
+        ///
+        /// # Errors
+        /// libtorch refuses an operation.
+        pub fn forward(&self, raw: Vec<Tensor>, forward: &Forward) -> Result<Vec<Tensor>> {
+            let raw = raw.into_iter().map(RawTensor::from).collect();
+            answer(self.object.forward(forward.args(), raw)).map(tensors)
+        }
+
+        /// What to add to the site's weights so that the attachment can go.
+        ///
+        /// # Errors
+        /// libtorch refuses an operation.
+        pub fn delta(&self) -> Result<Option<TensorMap>> {
+            Ok(answer(self.object.delta())?.into_option().map(map))
+        }
+    }
+}

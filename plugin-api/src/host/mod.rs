@@ -1,0 +1,219 @@
+//! The host's side: opening a plugin's table and calling its components in safe Rust.
+//!
+//! Plugin authors do not need this. A host finds the header symbol in a library (the one place
+//! that needs `unsafe`), gives it to [`Plugin::from_symbol`], and works with typed handles.
+
+mod handles;
+mod services;
+mod trace;
+
+pub use handles::MetricHandle;
+pub use handles::TaskHandle;
+#[cfg(feature = "torch")]
+pub use handles::torch::{AttachedHandle, BuildHost, ModelHandle, PeftHandle, SiteHost};
+pub use services::{Services, set_services};
+
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::{
+    AbiInstability, AbiInstabilityErrors, check_layout_compatibility,
+};
+use abi_stable::library::{AbiHeaderRef, LibHeader};
+use abi_stable::type_layout::TypeLayout;
+use thiserror::Error;
+
+use crate::abi::root::PluginRootRef;
+use crate::abi::{answer, from_json};
+
+/// Why a library's table cannot be used.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// It was built with another version of the ABI crate, or for another C ABI.
+    #[error("it was built with an incompatible ABI layer ({0})")]
+    Header(String),
+    /// It carries no description of its types.
+    #[error("it carries no type layouts, so it cannot be checked")]
+    NoLayout,
+    /// Its types differ from ours in both directions of the check.
+    #[error("its types differ from the host's: {first}")]
+    Layout {
+        /// The first difference, in one line.
+        first: String,
+        /// Everything that differs, for `--verbose`.
+        dump: String,
+    },
+    /// Its table could not be made.
+    #[error("it could not make its table: {0}")]
+    Table(String),
+    /// Its start failed.
+    #[error("its start failed: {0}")]
+    Start(crate::Error),
+}
+
+/// An opened plugin.
+#[derive(Clone, Copy)]
+pub struct Plugin {
+    root: PluginRootRef,
+}
+
+impl Plugin {
+    /// Checks the header behind a library's `tenon_plugin_…` symbol and takes its table.
+    ///
+    /// The layout is checked both ways: an older plugin lacks the newest entries, a newer one has
+    /// more of them; either is fine as long as the shared ones agree.
+    ///
+    /// # Safety
+    /// `symbol` is the address of a symbol that `register!` exported, in a library that is never
+    /// unloaded.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub unsafe fn from_symbol(symbol: *const std::ffi::c_void) -> Result<Self, OpenError> {
+        // SAFETY: the caller vouches for the symbol; `AbiHeaderRef` is a transparent reference to
+        // what stands there, and `upgrade` checks its magic string before anything else.
+        let header: AbiHeaderRef = unsafe { std::mem::transmute(symbol) };
+        let header = header
+            .upgrade()
+            .map_err(|error| OpenError::Header(first_line(&error.to_string())))?;
+        check_layout(header)?;
+        // SAFETY: one of the two layouts extends the other, and every entry that may be missing
+        // is looked up through its prefix accessor.
+        let root: PluginRootRef = unsafe { header.unchecked_layout() }
+            .map_err(|error| OpenError::Table(error.to_string()))?;
+        Self { root }.start()
+    }
+
+    /// The plugin of a crate that is linked into this program: `Plugin::linked(tenon_bert::tenon_plugin())`.
+    ///
+    /// # Errors
+    /// Its start failed.
+    pub fn linked(root: PluginRootRef) -> Result<Self, OpenError> {
+        Self { root }.start()
+    }
+
+    fn start(self) -> Result<Self, OpenError> {
+        let services = services::table();
+        answer(self.root.start()(services)).map_err(OpenError::Start)?;
+        Ok(self)
+    }
+
+    /// The manifest: one line of JSON.
+    #[must_use]
+    pub fn manifest(&self) -> &'static str {
+        self.root.manifest()().as_str()
+    }
+
+    /// Creates a metric from its options as JSON.
+    ///
+    /// # Errors
+    /// The plugin has no such metric, or it refuses the options.
+    pub fn metric(&self, id: &str, options: &str) -> crate::Result<MetricHandle> {
+        answer(self.root.metric()(id.into(), options.into())).map(MetricHandle::new)
+    }
+
+    /// Creates a task from its options as JSON.
+    ///
+    /// # Errors
+    /// The plugin has no such task, or it refuses the options.
+    pub fn task(&self, id: &str, options: &str) -> crate::Result<TaskHandle> {
+        answer(self.root.task()(id.into(), options.into())).map(TaskHandle::new)
+    }
+
+    /// The options that an `adapter_config.json` describes.
+    ///
+    /// # Errors
+    /// The method cannot express what the file asks for.
+    pub fn import_adapter(
+        &self,
+        id: &str,
+        config: &str,
+    ) -> crate::Result<serde_json::Map<String, serde_json::Value>> {
+        let options = answer(self.root.import_adapter()(id.into(), config.into()))?;
+        from_json(options.as_str())
+    }
+
+    /// Builds a model from its options as JSON with the parameters that `build` provides.
+    ///
+    /// # Errors
+    /// The plugin has no such model, or building fails.
+    #[cfg(feature = "torch")]
+    pub fn model(
+        &self,
+        id: &str,
+        options: &str,
+        build: impl BuildHost,
+    ) -> crate::Result<ModelHandle> {
+        let build = handles::torch::serve(build);
+        answer(self.root.model()(id.into(), options.into(), build)).map(ModelHandle::new)
+    }
+
+    /// Creates a PEFT method from its options as JSON.
+    ///
+    /// # Errors
+    /// The plugin has no such method, or it refuses the options.
+    #[cfg(feature = "torch")]
+    pub fn peft(&self, id: &str, options: &str) -> crate::Result<PeftHandle> {
+        answer(self.root.peft()(id.into(), options.into())).map(PeftHandle::new)
+    }
+}
+
+fn check_layout(header: &'static LibHeader) -> Result<(), OpenError> {
+    let ours = <PluginRootRef as StableAbi>::LAYOUT;
+    let theirs = header.layout().ok_or(OpenError::NoLayout)?;
+    let Err(error) = differences(ours, theirs) else {
+        return Ok(());
+    };
+    if differences(theirs, ours).is_ok() {
+        return Ok(());
+    }
+    Err(OpenError::Layout {
+        first: first_difference(&error),
+        dump: error.to_string(),
+    })
+}
+
+/// Whether `found` can be used where `expected` is, but for the version of this crate, which the
+/// registry compares on its own terms (minor releases are additive).
+fn differences(
+    expected: &'static TypeLayout,
+    found: &'static TypeLayout,
+) -> Result<(), AbiInstabilityErrors> {
+    let Err(mut error) = check_layout_compatibility(expected, found) else {
+        return Ok(());
+    };
+    for error in error.errors.iter_mut() {
+        error
+            .errs
+            .retain(|error| !matches!(error, AbiInstability::PackageVersion(_)));
+    }
+    error.errors.retain(|error| !error.errs.is_empty());
+    if error.errors.is_empty() {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+/// Names the first type that differs, and how, in one line.
+fn first_difference(error: &AbiInstabilityErrors) -> String {
+    let Some(first) = error.errors.first() else {
+        return "no details".to_owned();
+    };
+    let place = first
+        .stack_trace
+        .last()
+        .map_or_else(String::new, |place| first_line(&place.found.to_string()));
+    // The variant's name says what differs; its fields are whole layouts.
+    let kind = first.errs.first().map_or_else(String::new, |error| {
+        let text = format!("{error:?}");
+        text.split(['(', ' ', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
+    format!("{place} ({kind})")
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    line.unwrap_or("no details").to_owned()
+}

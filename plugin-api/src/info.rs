@@ -1,0 +1,299 @@
+//! Descriptions that components and host exchange as JSON: heads, fields, sites, plans.
+//!
+//! Keys are only ever added; what a side does not know it ignores.
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::metric::OutputInfo;
+
+/// The head that a task asks a model for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeadInfo {
+    /// `sequence-classification`, `token-classification`, `masked-lm`, `causal-lm`, …
+    pub kind: String,
+    /// Outputs of the head: classes, or 1 for regression.
+    #[serde(default)]
+    pub num_labels: usize,
+    /// As Hugging Face names it: `single_label_classification`, `multi_label_classification`,
+    /// `regression`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_type: Option<String>,
+}
+
+/// A column of the data that a task reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnInfo {
+    /// Name in the data.
+    pub name: String,
+    /// How its cells are read.
+    pub kind: ColumnKind,
+    /// Whether prediction needs it too; a label column is needed for training and scoring only.
+    pub for_prediction: bool,
+}
+
+/// How the cells of a column are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ColumnKind {
+    /// A string, or a list of strings.
+    Text,
+    /// One of a set of names (or integers) that the host discovers and numbers.
+    Label,
+    /// A list of such names.
+    Labels,
+    /// A number.
+    Number,
+}
+
+/// Type of the values of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// 64-bit integers.
+    Int,
+    /// 32-bit floats.
+    Float,
+}
+
+/// What a shorter example is filled up with in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pad {
+    /// All examples have the same shape: `[n]` values become `[batch, n]`, a single one `[batch]`.
+    Stack,
+    /// The tokenizer's padding id.
+    Token,
+    /// This value.
+    Value(f64),
+}
+
+/// A field of the examples that a task makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldInfo {
+    /// Name of the tensor in the batch: `input_ids`, `labels`, …
+    pub name: String,
+    /// Type of its values.
+    pub kind: FieldKind,
+    /// How batches are filled up.
+    pub pad: Pad,
+    /// Whether this field's length is the example's length (for bucketing and the mask).
+    #[serde(default)]
+    pub length: bool,
+}
+
+impl FieldInfo {
+    /// Token ids: padded with the padding token; their number is the example's length.
+    #[must_use]
+    pub fn token_ids(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: FieldKind::Int,
+            pad: Pad::Token,
+            length: true,
+        }
+    }
+
+    /// Integers padded with `value`.
+    #[must_use]
+    pub fn ints(name: &str, value: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: FieldKind::Int,
+            pad: Pad::Value(value as f64),
+            length: false,
+        }
+    }
+
+    /// Values of the same shape for each example.
+    #[must_use]
+    pub fn stacked(name: &str, kind: FieldKind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            pad: Pad::Stack,
+            length: false,
+        }
+    }
+}
+
+/// A metric that a task suggests when the run file names none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricRequest {
+    /// The metric's name.
+    #[serde(rename = "use")]
+    pub name: String,
+    /// Its options.
+    #[serde(default)]
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+impl MetricRequest {
+    /// A metric with its default options.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            options: serde_json::Map::new(),
+        }
+    }
+
+    /// Sets an option.
+    #[must_use]
+    pub fn option(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.options.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// What a task reads, makes, needs and puts out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// Columns that it reads.
+    pub columns: Vec<ColumnInfo>,
+    /// The head that it needs of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadInfo>,
+    /// Fields of its examples.
+    pub fields: Vec<FieldInfo>,
+    /// What it predicts.
+    pub output: OutputInfo,
+    /// Metrics when the run file names none.
+    #[serde(default)]
+    pub metrics: Vec<MetricRequest>,
+}
+
+/// What the host found in the data, told to a task before the first record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataInfo {
+    /// Class names by id of each label column.
+    #[serde(default)]
+    pub labels: std::collections::BTreeMap<String, Vec<String>>,
+    /// The most tokens that the model takes, 0 when there is no limit.
+    #[serde(default)]
+    pub max_length: usize,
+}
+
+/// How a parameter starts when no weights are loaded for it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "init")]
+#[non_exhaustive]
+pub enum Init {
+    /// All zeros.
+    Zeros,
+    /// All ones.
+    Ones,
+    /// Normal with mean 0.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Uniform between `-bound` and `bound`.
+    Uniform {
+        /// The bound.
+        bound: f64,
+    },
+    /// As `torch.nn.init.kaiming_uniform_` with this `a`, over the fan-in (He et al. 2015, eq. 10).
+    KaimingUniform {
+        /// Negative slope of the rectifier.
+        a: f64,
+    },
+}
+
+/// What the host tells a builder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BuildInfo {
+    /// The head that the task asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadInfo>,
+}
+
+/// Kind of a site, which says what tensors pass through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SiteKind {
+    /// A linear layer: input `[…, in]` and output `[…, out]` in, output out.
+    Linear,
+    /// Output of a sublayer before the residual sum: `[…, hidden]` in and out.
+    Output,
+    /// Keys and values of attention: two of `[batch, heads, time, dim]` in and out; the time may
+    /// grow at its front.
+    KeyValue,
+    /// Input embeddings: `[batch, time, hidden]` in and out; the time may grow at its front.
+    Embedding,
+}
+
+/// A site of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteInfo {
+    /// Module name: `bert.encoder.layer.0.attention.self.query`.
+    pub name: String,
+    /// What it does in the architecture: `query`, `attention_output`, …
+    pub role: String,
+    /// What passes through it.
+    pub kind: SiteKind,
+    /// Index of its layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
+    /// Size of the input's last dimension.
+    pub in_features: i64,
+    /// Size of the output's last dimension.
+    pub out_features: i64,
+    /// Whether the weight is stored `[in, out]` (GPT-2's `Conv1D`) and not `[out, in]`.
+    #[serde(default)]
+    pub transposed: bool,
+}
+
+/// A parameter of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParamInfo {
+    /// Name, as Hugging Face has it.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<i64>,
+    /// Whether it is new, that is of a head that the pretrained weights do not have.
+    #[serde(default)]
+    pub new: bool,
+}
+
+/// What a PEFT method is shown of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// Name of the model component.
+    pub model: String,
+    /// Folder or hub name of the pretrained weights, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// The task's head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadInfo>,
+    /// Sites in the order of the forward pass.
+    pub sites: Vec<SiteInfo>,
+    /// Parameters in the order of building.
+    pub parameters: Vec<ParamInfo>,
+}
+
+/// Where a PEFT method attaches and what stays trainable.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Names of the sites to attach to.
+    pub sites: Vec<String>,
+    /// Names of the model's own parameters that stay trainable; the rest is frozen. What `attach`
+    /// creates is always trainable.
+    pub trainable: Vec<String>,
+}
+
+/// What a model tells of itself once it is built.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Class name for `config.json`: `BertForSequenceClassification`.
+    pub architecture: String,
+    /// The most positions that it takes, 0 when there is no limit.
+    #[serde(default)]
+    pub max_length: usize,
+    /// Entries of `config.json` that this version of the model writes (besides those it was
+    /// given).
+    #[serde(default)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+}

@@ -1,0 +1,169 @@
+//! Tasks: what a task's author implements.
+//!
+//! A task turns records into examples (called in parallel, off the training thread), model
+//! outputs and batches into a loss, and model outputs into predictions. Collation, batching, the
+//! loop, normalising the loss and running the metrics are the host's.
+
+use tch::Tensor;
+
+use crate::abi::task::{
+    RawExamples, RawLoss, RawPredictions, RawRecords, TaskObject, TaskObject_TO,
+};
+use crate::abi::tokenizer::TokenizerObject_TO;
+use crate::abi::{AbiResult, RBox, RStr, RString, TD_Opaque, from_json, to_json};
+use crate::error::{Context as _, Result};
+use crate::info::{DataInfo, TaskInfo};
+use crate::options::Options;
+use crate::panic::guard;
+use crate::record::{Examples, Record};
+use crate::tensor::{NamedTensors, TensorMap};
+use crate::tokenizer::Tokenizer;
+use crate::values::Values;
+
+/// What a task author imports.
+pub mod prelude {
+    pub use super::{Loss, Predictions, Task};
+    pub use crate::error::{Context as _, Error, ErrorCode, Result};
+    pub use crate::info::{
+        ColumnInfo, ColumnKind, DataInfo, FieldInfo, FieldKind, HeadInfo, MetricRequest,
+        OutputInfo, Pad, TaskInfo,
+    };
+    pub use crate::options::{Column, Options};
+    pub use crate::record::{Example, Examples, Record};
+    pub use crate::tensor::TensorMap;
+    pub use crate::tokenizer::{Encode, Encoding, Tokenizer, Truncation};
+    pub use crate::values::{ValueKind, Values};
+    pub use crate::{bail, ensure, register};
+    pub use tch::{self, Device, IndexOp as _, Kind, Tensor};
+}
+
+/// A task, such as classification.
+pub trait Task: Sized + Send + Sync + 'static {
+    /// The name that users write, in kebab-case.
+    const ID: &'static str;
+    /// One line on what it does, for `tenon plugin inspect`.
+    const ABOUT: &'static str = "";
+    /// Kinds of predictions that it can put out, by name ([`crate::values::ValueKind`]).
+    const OUTPUTS: &'static [&'static str];
+    /// What a run file may set.
+    type Options: Options;
+
+    /// Creates the task from its options.
+    ///
+    /// # Errors
+    /// The options do not fit together.
+    fn new(options: Self::Options) -> Result<Self>;
+
+    /// What it reads, makes, needs and puts out. Called before and after [`Task::prepare`]: the
+    /// number of labels is known only after it.
+    fn describe(&self) -> TaskInfo;
+
+    /// Told once, before the first record, what the host found in the data.
+    ///
+    /// # Errors
+    /// The data is not what the task can work on.
+    fn prepare(&mut self, _data: &DataInfo) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes examples of a record: one, several (long documents) or none. Called from several
+    /// threads at once.
+    ///
+    /// # Errors
+    /// The record is not what the task can work on; the host adds file and line.
+    fn encode(
+        &self,
+        record: Record<'_>,
+        tokenizer: &Tokenizer<'_>,
+        examples: &mut Examples,
+    ) -> Result<()>;
+
+    /// The summed loss of a batch and the weight that it is to be divided by.
+    ///
+    /// # Errors
+    /// An output or a field is missing, or libtorch refuses an operation.
+    fn loss(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Loss>;
+
+    /// Predictions of a batch, and references where the batch has them.
+    ///
+    /// # Errors
+    /// An output is missing, or libtorch refuses an operation.
+    fn predict(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Predictions>;
+}
+
+/// A loss, not yet normalised: the engine divides by the weight of the whole accumulation window.
+#[derive(Debug)]
+pub struct Loss {
+    /// Sum over all that counts; a scalar that gradients flow through.
+    pub sum: Tensor,
+    /// How much counts: examples, or tokens.
+    pub weight: f64,
+}
+
+/// Predictions with their references, where these are known.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// One an example.
+    pub predictions: Values,
+    /// One an example; `None` when the batch has no references.
+    pub references: Option<Values>,
+}
+
+struct Adapter<T>(T);
+
+impl<T: Task> TaskObject for Adapter<T> {
+    fn describe(&self) -> AbiResult<RString> {
+        guard(T::ID, || to_json(&self.0.describe()))
+    }
+
+    fn prepare(&mut self, data: RStr<'_>) -> AbiResult<()> {
+        guard(T::ID, || self.0.prepare(&from_json(data.as_str())?))
+    }
+
+    fn encode(
+        &self,
+        records: &RawRecords,
+        tokenizer: &TokenizerObject_TO<'static, RBox<()>>,
+    ) -> AbiResult<RawExamples> {
+        guard(T::ID, || {
+            let tokenizer = Tokenizer::new(tokenizer);
+            let mut examples = Examples::new();
+            for row in 0..records.len as usize {
+                examples.at_record(row as u64);
+                let record = Record::new(records, row);
+                self.0
+                    .encode(record, &tokenizer, &mut examples)
+                    .with_context(|| format!("record {row}"))?;
+            }
+            examples.into_raw()
+        })
+    }
+
+    fn loss(&self, outputs: NamedTensors, batch: NamedTensors) -> AbiResult<RawLoss> {
+        guard(T::ID, || {
+            let loss = self.0.loss(&outputs.into(), &batch.into())?;
+            Ok(RawLoss {
+                sum: loss.sum.into(),
+                weight: loss.weight,
+            })
+        })
+    }
+
+    fn predict(&self, outputs: NamedTensors, batch: NamedTensors) -> AbiResult<RawPredictions> {
+        guard(T::ID, || {
+            let made = self.0.predict(&outputs.into(), &batch.into())?;
+            Ok(RawPredictions {
+                predictions: made.predictions,
+                references: made.references.into(),
+            })
+        })
+    }
+}
+
+/// Creates a task from its options as JSON; what `register!` puts in the plugin's table.
+pub fn create<T: Task>(options: &str) -> AbiResult<TaskObject_TO<'static, RBox<()>>> {
+    guard(T::ID, || {
+        let task = T::new(T::Options::from_json(options)?)?;
+        Ok(TaskObject_TO::from_value(Adapter(task), TD_Opaque))
+    })
+}

@@ -1,0 +1,413 @@
+//! Columns of values: what tasks predict, what metrics compare, what records hold.
+//!
+//! One flat, columnar container crosses the boundary, so a batch of a thousand strings is three
+//! buffers and not a thousand allocations. Authors see it only through typed views.
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::RVec;
+
+use crate::error::{Error, Result};
+
+/// What a column holds; see the constructors of [`Values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// One or more strings an example.
+    Text,
+    /// One class id an example, with optional scores of every class.
+    Label,
+    /// A set of class ids an example, with optional scores of every class.
+    Labels,
+    /// One number an example.
+    Number,
+    /// A sequence of token ids an example.
+    Tokens,
+    /// Sequences of numbers of any length.
+    Numbers,
+}
+
+impl ValueKind {
+    /// Every kind, with the name used in manifests and messages.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Text, "text"),
+        (Self::Label, "label"),
+        (Self::Labels, "labels"),
+        (Self::Number, "number"),
+        (Self::Tokens, "tokens"),
+        (Self::Numbers, "numbers"),
+    ];
+
+    /// The name used in manifests and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL[self.tag() as usize].1
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(kind, _)| *kind)
+    }
+
+    const fn tag(self) -> u32 {
+        match self {
+            Self::Text => 0,
+            Self::Label => 1,
+            Self::Labels => 2,
+            Self::Number => 3,
+            Self::Tokens => 4,
+            Self::Numbers => 5,
+        }
+    }
+}
+
+/// A column of values, one entry an example.
+///
+/// `null` entries exist in records only (a missing cell); predictions and references have none.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug, PartialEq)]
+pub struct Values {
+    kind: u32,
+    /// Scores an example (`classes`), 0 without scores.
+    width: u64,
+    len: u64,
+    /// Example → first item; `len + 1` entries, for the kinds with several items an example.
+    offsets: RVec<u64>,
+    /// String → first byte; items + 1 entries, for text.
+    bounds: RVec<u64>,
+    bytes: RVec<u8>,
+    ints: RVec<i64>,
+    floats: RVec<f64>,
+}
+
+impl Values {
+    /// An empty column; fill it with the `push_` method of its kind.
+    #[must_use]
+    pub fn new(kind: ValueKind) -> Self {
+        let start = || RVec::from(vec![0_u64]);
+        Self {
+            kind: kind.tag(),
+            width: 0,
+            len: 0,
+            offsets: start(),
+            bounds: start(),
+            bytes: RVec::new(),
+            ints: RVec::new(),
+            floats: RVec::new(),
+        }
+    }
+
+    /// A text column with one string an example.
+    pub fn text<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> Self {
+        let mut values = Self::new(ValueKind::Text);
+        for item in items {
+            values.push_text(item);
+        }
+        values
+    }
+
+    /// A text column with any number of strings an example, as references have.
+    pub fn texts<S: AsRef<str>>(items: impl IntoIterator<Item = Vec<S>>) -> Self {
+        let mut values = Self::new(ValueKind::Text);
+        for item in items {
+            values.push_texts(item);
+        }
+        values
+    }
+
+    /// A column of class ids.
+    pub fn labels(ids: impl IntoIterator<Item = i64>) -> Self {
+        let mut values = Self::new(ValueKind::Label);
+        values.ints = ids.into_iter().collect();
+        values.len = values.ints.len() as u64;
+        values
+    }
+
+    /// A column of class ids with scores: `scores` is row-major `[examples, classes]`.
+    ///
+    /// # Errors
+    /// The number of scores is not a multiple of the number of examples.
+    pub fn labels_with_scores(ids: Vec<i64>, scores: Vec<f64>) -> Result<Self> {
+        let mut values = Self::labels(ids);
+        values.set_scores(scores)?;
+        Ok(values)
+    }
+
+    /// A column of class-id sets (multi-label).
+    pub fn label_sets(sets: impl IntoIterator<Item = Vec<i64>>) -> Self {
+        let mut values = Self::new(ValueKind::Labels);
+        for set in sets {
+            values.push_ints(&set);
+        }
+        values
+    }
+
+    /// A column of class-id sets with scores: `scores` is row-major `[examples, classes]`.
+    ///
+    /// # Errors
+    /// The number of scores is not a multiple of the number of examples.
+    pub fn label_sets_with_scores(sets: Vec<Vec<i64>>, scores: Vec<f64>) -> Result<Self> {
+        let mut values = Self::label_sets(sets);
+        values.set_scores(scores)?;
+        Ok(values)
+    }
+
+    /// A column of numbers.
+    pub fn numbers(items: impl IntoIterator<Item = f64>) -> Self {
+        let mut values = Self::new(ValueKind::Number);
+        values.floats = items.into_iter().collect();
+        values.len = values.floats.len() as u64;
+        values
+    }
+
+    /// A column of token-id sequences.
+    pub fn tokens(items: impl IntoIterator<Item = Vec<i64>>) -> Self {
+        let mut values = Self::new(ValueKind::Tokens);
+        for item in items {
+            values.push_ints(&item);
+        }
+        values
+    }
+
+    /// Appends an example with one string.
+    pub fn push_text(&mut self, text: impl AsRef<str>) {
+        self.push_texts([text]);
+    }
+
+    /// Appends an example with any number of strings.
+    pub fn push_texts<S: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = S>) {
+        for text in texts {
+            self.bytes.extend_from_slice(text.as_ref().as_bytes());
+            self.bounds.push(self.bytes.len() as u64);
+        }
+        self.offsets.push(self.bounds.len() as u64 - 1);
+        self.len += 1;
+    }
+
+    /// Appends an example with a sequence of integers (`Labels`, `Tokens`).
+    pub fn push_ints(&mut self, items: &[i64]) {
+        self.ints.extend_from_slice(items);
+        self.offsets.push(self.ints.len() as u64);
+        self.len += 1;
+    }
+
+    /// Appends an example with one class id (`Label`).
+    pub fn push_label(&mut self, id: i64) {
+        self.ints.push(id);
+        self.len += 1;
+    }
+
+    /// Appends an example with one number (`Number`).
+    pub fn push_number(&mut self, number: f64) {
+        self.floats.push(number);
+        self.len += 1;
+    }
+
+    /// Appends an example with a sequence of numbers (`Numbers`).
+    pub fn push_numbers(&mut self, numbers: &[f64]) {
+        self.floats.extend_from_slice(numbers);
+        self.offsets.push(self.floats.len() as u64);
+        self.len += 1;
+    }
+
+    /// Sets the scores of every class, row-major `[examples, classes]`.
+    ///
+    /// # Errors
+    /// The number of scores is not a multiple of the number of examples.
+    pub fn set_scores(&mut self, scores: Vec<f64>) -> Result<()> {
+        let rows = self.len();
+        if rows == 0 || !scores.len().is_multiple_of(rows) {
+            if scores.is_empty() {
+                return Ok(());
+            }
+            return Err(Error::data(format!(
+                "{} scores do not divide among {rows} examples",
+                scores.len()
+            )));
+        }
+        self.width = (scores.len() / rows) as u64;
+        self.floats = scores.into();
+        Ok(())
+    }
+
+    /// What the column holds, or `None` for a kind of a later version.
+    #[must_use]
+    pub fn kind(&self) -> Option<ValueKind> {
+        ValueKind::ALL
+            .get(self.kind as usize)
+            .map(|(kind, _)| *kind)
+    }
+
+    /// The number of examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is no example.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The number of classes that have scores, 0 without scores.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.width as usize
+    }
+
+    /// The strings of an example. Empty for another kind.
+    #[must_use]
+    pub fn texts_at(&self, index: usize) -> Texts<'_> {
+        let range = self.range(index);
+        Texts {
+            values: self,
+            next: range.start,
+            end: range.end,
+        }
+    }
+
+    /// The first string of an example, `""` when it has none.
+    #[must_use]
+    pub fn text_at(&self, index: usize) -> &str {
+        self.texts_at(index).next().unwrap_or("")
+    }
+
+    /// The class id of an example (`Label`).
+    #[must_use]
+    pub fn label_at(&self, index: usize) -> i64 {
+        self.ints[index]
+    }
+
+    /// The class ids of an example: one for `Label`, any number for `Labels`.
+    #[must_use]
+    pub fn class_ids_at(&self, index: usize) -> &[i64] {
+        match self.kind() {
+            Some(ValueKind::Label) => &self.ints[index..=index],
+            _ => self.ints_at(index),
+        }
+    }
+
+    /// The integers of an example (`Labels`, `Tokens`).
+    #[must_use]
+    pub fn ints_at(&self, index: usize) -> &[i64] {
+        &self.ints[self.range(index)]
+    }
+
+    /// The scores of an example (`Label`, `Labels`): one a class, empty without scores.
+    #[must_use]
+    pub fn scores_at(&self, index: usize) -> &[f64] {
+        let width = self.classes();
+        &self.floats[index * width..(index + 1) * width]
+    }
+
+    /// The number of an example (`Number`).
+    #[must_use]
+    pub fn number_at(&self, index: usize) -> f64 {
+        self.floats[index]
+    }
+
+    /// The numbers of an example (`Numbers`).
+    #[must_use]
+    pub fn numbers_at(&self, index: usize) -> &[f64] {
+        &self.floats[self.range(index)]
+    }
+
+    /// Checks what the accessors rely on; the host calls it on all that a plugin hands over, and
+    /// the other way round, so that a broken column is an error and not a panic far away.
+    ///
+    /// # Errors
+    /// Says which buffer does not fit.
+    pub fn validate(&self) -> Result<()> {
+        let n = self.len();
+        let Some(kind) = self.kind() else {
+            return Err(Error::data(format!(
+                "values of the unknown kind {}",
+                self.kind
+            )));
+        };
+        let fail = |what: &str| {
+            Err(Error::data(format!(
+                "{} values with broken {what}",
+                kind.name()
+            )))
+        };
+        let monotone = |offsets: &[u64], count: usize, end: usize| {
+            offsets.len() == count + 1
+                && offsets[0] == 0
+                && offsets.windows(2).all(|pair| pair[0] <= pair[1])
+                && offsets[count] == end as u64
+        };
+        let scored = self.floats.len() == n * self.classes();
+        match kind {
+            ValueKind::Text => {
+                let items = self.bounds.len().saturating_sub(1);
+                if !monotone(&self.offsets, n, items)
+                    || !monotone(&self.bounds, items, self.bytes.len())
+                {
+                    return fail("offsets");
+                }
+                let text = std::str::from_utf8(&self.bytes);
+                let whole = |text: &str| {
+                    self.bounds
+                        .iter()
+                        .all(|at| text.is_char_boundary(*at as usize))
+                };
+                if !text.is_ok_and(whole) {
+                    return fail("UTF-8");
+                }
+            }
+            ValueKind::Label if self.ints.len() != n => return fail("ids"),
+            ValueKind::Labels | ValueKind::Tokens
+                if !monotone(&self.offsets, n, self.ints.len()) =>
+            {
+                return fail("offsets");
+            }
+            ValueKind::Label | ValueKind::Labels if !scored => return fail("scores"),
+            ValueKind::Number if self.floats.len() != n => return fail("numbers"),
+            ValueKind::Numbers if !monotone(&self.offsets, n, self.floats.len()) => {
+                return fail("offsets");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
+        self.offsets[index] as usize..self.offsets[index + 1] as usize
+    }
+
+    fn string(&self, item: usize) -> &str {
+        let bytes = &self.bytes[self.bounds[item] as usize..self.bounds[item + 1] as usize];
+        // `push_texts` writes whole strings and `validate` checks what came from elsewhere.
+        std::str::from_utf8(bytes).unwrap_or("\u{fffd}")
+    }
+}
+
+/// The strings of one example.
+#[derive(Clone, Debug)]
+pub struct Texts<'a> {
+    values: &'a Values,
+    next: usize,
+    end: usize,
+}
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        (self.next < self.end).then(|| {
+            self.next += 1;
+            self.values.string(self.next - 1)
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.end - self.next, Some(self.end - self.next))
+    }
+}
+
+impl ExactSizeIterator for Texts<'_> {}
