@@ -1,0 +1,100 @@
+//! Starting cargo and other programs from xtask.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The repository's root: that of the `cargo run` which started this program, else the one from
+/// which it was built.
+pub fn repository() -> PathBuf {
+    let started = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let package = started.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    package.parent().map(Path::to_owned).unwrap_or(package)
+}
+
+/// A cargo command in the repository, as if started from a shell.
+///
+/// `cargo run` exports variables about the xtask package and puts its own folders on the library
+/// path. A nested cargo must not see them: build scripts that watch such a variable would run
+/// again whenever one changes between `cargo xtask test` and `cargo test`.
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(repository());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+            .iter()
+            .any(|p| text.starts_with(p))
+        {
+            command.env_remove(&name);
+        }
+    }
+    for name in ["CARGO", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"] {
+        command.env_remove(name);
+    }
+    for name in ["LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"] {
+        match library_path(name) {
+            Some(path) => command.env(name, path),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// The user's part of a library path: without cargo's build folders and the toolchain's.
+fn library_path(name: &str) -> Option<std::ffi::OsString> {
+    let value = std::env::var_os(name)?;
+    let is_cargos = |path: &Path| {
+        path.starts_with(repository().join("target"))
+            || path.components().any(|part| part.as_os_str() == "rustlib")
+            || path
+                .parent()
+                .is_some_and(|p| p.parent().is_some_and(|p| p.ends_with("toolchains")))
+    };
+    let own: Vec<PathBuf> = std::env::split_paths(&value)
+        .filter(|path| !is_cargos(path))
+        .collect();
+    if own.is_empty() {
+        None
+    } else {
+        std::env::join_paths(own).ok()
+    }
+}
+
+/// Runs `command` to its end, its output on the terminal.
+///
+/// # Errors
+/// It cannot be started, or fails; its own words are on the terminal by then.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    let status = command
+        .status()
+        .with_context(|| format!("starting `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// The command line of `command`, for messages.
+pub fn show(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let mut words = vec![
+        program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    ];
+    words.extend(command.get_args().map(|word| {
+        let word = word.to_string_lossy();
+        if word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word.into_owned()
+        }
+    }));
+    words.join(" ")
+}
