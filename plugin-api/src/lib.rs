@@ -50,7 +50,6 @@ pub use error::{Context, Error, ErrorCode, Result};
 pub use options::Options;
 #[cfg(feature = "torch")]
 pub use tch;
-pub use tenon_plugin_api_derive::Options;
 
 /// What macros expand to; not for people.
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tenon_plugin_api::Options;
-use tenon_plugin_api::options::{Column, OneOrMany, OptionValue, Sites};
+use tenon_plugin_api::options::{Class, Column, OneOrMany, OptionValue, Sites};
 
 /// How classes are averaged.
 #[derive(Options, Debug, Clone, Copy, PartialEq)]
@@ -73,6 +73,8 @@ struct Everything {
     /// Labels.
     #[default({})]
     labels: BTreeMap<String, u32>,
+    /// A class, if any.
+    class: Option<Class>,
     /// Anything.
     #[default("x")]
     raw: Value,
@@ -169,7 +171,7 @@ fn values_are_read() {
     let read: Everything = read(json!({
         "text": "t", "sort": false, "r": 1, "dropout": 0, "seed": null, "depth": 4,
         "average": "over_all", "averages": ["none"], "sites": "query", "site": ["a", "b"],
-        "sizes": 3, "labels": {"ham": 0}, "raw": {"x": [1]}, "nested": {"depth": 9},
+        "sizes": 3, "labels": {"ham": 0}, "class": "ham", "raw": {"x": [1]}, "nested": {"depth": 9},
         "more": [{}, {"depth": 1}], "loop": 7,
     }))
     .expect("all is well");
@@ -201,6 +203,8 @@ fn faults_are_named() {
         json!({"text": "t", "sizes": [1, "two"]}),
         json!({"text": "t", "sizes": -2}),
         json!({"text": "t", "labels": {"ham": "x"}}),
+        json!({"text": "t", "class": -1}),
+        json!({"text": "t", "class": ["ham"]}),
         json!({"text": "t", "nested": {"nested": 1}}),
         json!({"text": "t", "nested": [1]}),
         json!({"text": "t", "more": [{}, {"width": 1}]}),

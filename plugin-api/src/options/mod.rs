@@ -29,6 +29,8 @@ mod schema;
 mod values;
 
 pub use error::OptionsError;
+/// Derives the trait of the same name.
+pub use tenon_plugin_api_derive::Options;
 pub use values::{Class, Column, OneOrMany, Sites};
 
 use serde::de::DeserializeOwned;
