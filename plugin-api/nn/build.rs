@@ -1,10 +1,10 @@
-//! Compiles `csrc/bridge.cpp` against the libtorch that tch is built with.
+//! Compiles `csrc/` against the libtorch that tch is built with.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    println!("cargo:rerun-if-changed=csrc/bridge.cpp");
+    println!("cargo:rerun-if-changed=csrc");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
@@ -20,7 +20,8 @@ fn main() {
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file("csrc/bridge.cpp");
+        .file("csrc/bridge.cpp")
+        .file("csrc/optim.cpp");
     // libtorch's parallel_for is a template over OpenMP; without the flag it would run on one thread.
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         build.flag("-fopenmp");
@@ -36,7 +37,9 @@ fn include_folder() -> PathBuf {
         .and_then(|lib| Path::new(&lib).parent().map(Path::to_owned))
         .or_else(|| env::var_os("LIBTORCH").map(PathBuf::from));
     let Some(root) = given.or(beside) else {
-        panic!("compiling tenon-nn: libtorch not found; run `cargo xtask setup`, or set LIBTORCH to its folder");
+        panic!(
+            "compiling tenon-nn: libtorch not found; run `cargo xtask setup`, or set LIBTORCH to its folder"
+        );
     };
     root.join("include")
 }

@@ -12,6 +12,7 @@ mod embedding;
 mod linear;
 mod matmul;
 mod norm;
+pub mod optim;
 mod packing;
 mod simd;
 
