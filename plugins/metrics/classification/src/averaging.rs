@@ -56,9 +56,9 @@ pub enum Average {
 /// The score where it would be 0/0.
 #[derive(Options, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZeroDivision {
-    /// 0.
+    /// The worst score, 0.
     Zero,
-    /// 1.
+    /// The best score, 1.
     One,
     /// Not a number; left out of averages.
     Nan,
