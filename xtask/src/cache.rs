@@ -35,6 +35,12 @@ impl Cache {
         Ok(Self { root })
     }
 
+    /// A cache elsewhere.
+    #[cfg(test)]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
     /// The folder itself, absolute.
     pub fn root(&self) -> &Path {
         &self.root

@@ -43,6 +43,17 @@ pub fn cargo() -> Command {
     command
 }
 
+/// Flags by which cargo builds xtask as the alias in `.cargo/config.toml` does, so that testing
+/// and linting it reuses what runs it.
+pub fn xtask_build() -> [&'static str; 4] {
+    [
+        "--profile",
+        "xtask",
+        "--config",
+        "target.'cfg(all())'.rustflags=['--cfg=xtask']",
+    ]
+}
+
 /// The user's part of a library path: without cargo's build folders and the toolchain's.
 fn library_path(name: &str) -> Option<std::ffi::OsString> {
     let value = std::env::var_os(name)?;
@@ -97,4 +108,49 @@ pub fn show(command: &Command) -> String {
         }
     }));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xtask_is_built_as_its_alias_builds_it() {
+        let path = repository().join(".cargo").join("config.toml");
+        let text = std::fs::read_to_string(path).expect("the committed configuration");
+        let table: toml::Table = text.parse().expect("valid TOML");
+        let alias = table["alias"]["xtask"]
+            .as_array()
+            .expect("the alias is a list");
+        let words: Vec<&str> = alias.iter().filter_map(toml::Value::as_str).collect();
+        let is_there = words.windows(4).any(|four| four == xtask_build());
+        assert!(is_there, "{words:?} lacks {:?}", xtask_build());
+    }
+
+    #[test]
+    fn a_nested_cargo_sees_nothing_of_the_one_around_it() {
+        let command = cargo();
+        let seen = |name: &str| {
+            let mut found = command.get_envs().filter(|(key, _)| *key == name);
+            found.next().and_then(|(_, value)| value)
+        };
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO"] {
+            assert!(
+                std::env::var_os(name).is_some(),
+                "cargo no longer exports {name}"
+            );
+            assert_eq!(seen(name), None, "{name}");
+            assert!(
+                command.get_envs().any(|(key, _)| key == name),
+                "{name} is passed on"
+            );
+        }
+    }
+
+    #[test]
+    fn a_command_line_is_shown_as_it_would_be_typed() {
+        let mut command = Command::new("/usr/bin/cargo");
+        command.args(["test", "--config", "a = 1"]);
+        assert_eq!(show(&command), "cargo test --config 'a = 1'");
+    }
 }

@@ -5,13 +5,19 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod arrows;
 mod cache;
 mod cargo;
 mod cargo_config;
+mod check;
+mod deny;
 mod libtorch;
+mod model;
 mod platform;
 mod prerequisites;
 mod setup;
+mod steps;
+mod test;
 mod wheel;
 
 /// Set-up and checks of tenon: everything a contributor needs
@@ -45,6 +51,39 @@ enum Task {
         #[arg(long, value_enum, default_value_t = setup::From::Auto)]
         from: setup::From,
     },
+    /// Run every test, or those that cargo's own arguments choose
+    ///
+    /// Sets up if need be and builds the host and the plugins first, which the tests open as
+    /// libraries. ARGS go to `cargo test`.
+    #[command(after_help = "Examples:\n  \
+        cargo xtask test\n  \
+        cargo xtask test -p tenon-lora\n  \
+        cargo xtask test -p tenon-tests resume -- --nocapture")]
+    Test {
+        /// Arguments for `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run what CI runs: format, arrows, clippy, licences and advisories, tests
+    ///
+    /// Stops at the first failure, quickest checks first, and ends with a summary.
+    #[command(after_help = "Examples:\n  \
+        cargo xtask check\n  \
+        cargo xtask check --skip tests\n  \
+        cargo xtask check --only format --only arrows")]
+    Check {
+        /// Run this step only (may be repeated)
+        #[arg(long, value_enum, value_name = "STEP")]
+        only: Vec<check::Step>,
+        /// Leave this step out (may be repeated)
+        #[arg(long, value_enum, value_name = "STEP", conflicts_with = "only")]
+        skip: Vec<check::Step>,
+    },
+    /// Check that the packages depend on each other only as the architecture says
+    ///
+    /// Plugins link only plugin-api and nn, the host links no plugin, the command line and metrics
+    /// need no libtorch, and only plugin-api names the crate behind the plugin boundary.
+    Arrows,
 }
 
 fn main() -> ExitCode {
@@ -62,7 +101,13 @@ fn perform(task: Task) -> Result<()> {
         Task::Setup { from } => {
             let libtorch = setup::setup(&cargo::repository(), from)?;
             println!("ready: {libtorch}");
+            Ok(())
+        }
+        Task::Test { args } => test::test(&args),
+        Task::Check { only, skip } => check::check(&only, &skip),
+        Task::Arrows => {
+            println!("{}", check::arrows()?);
+            Ok(())
         }
     }
-    Ok(())
 }

@@ -183,6 +183,7 @@ fn agent() -> Agent {
     let tls = TlsConfig::builder().root_certs(trusted()).build();
     Agent::config_builder()
         .tls_config(tls)
+        .http_status_as_error(false)
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
         // A stalled body is given up in the end, and the next attempt resumes it.

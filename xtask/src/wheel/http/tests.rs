@@ -152,7 +152,7 @@ fn a_part_that_cannot_be_the_beginning_is_dropped() {
 fn a_server_that_never_sends_is_unreachable() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let partial = folder.path().join("p-1.whl.part");
-    let (url, _) = serve(content(), vec![Manner::Refuses(403); 9]);
+    let (url, _starts) = serve(content(), vec![Manner::Refuses(403); 9]);
     let error = fetch(&url, &wheel(200_000), &partial).expect_err("a refusal");
     assert!(error.is_unreachable());
     assert!(
@@ -169,7 +169,7 @@ fn a_transfer_that_stays_broken_says_what_is_kept() {
     let partial = folder.path().join("p-1.whl.part");
     let mut manners = vec![Manner::Drops(70_000)];
     manners.extend([Manner::Drops(0); 9]);
-    let (url, _) = serve(content(), manners);
+    let (url, _starts) = serve(content(), manners);
     let error = fetch(&url, &wheel(200_000), &partial).expect_err("a broken transfer");
     assert!(!error.is_unreachable());
     assert!(

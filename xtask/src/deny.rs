@@ -1,0 +1,91 @@
+//! cargo-deny: installed on demand, and what of it works without a network.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+use crate::cargo::{cargo, run};
+use crate::platform::Os;
+
+/// The version that the configuration in `deny.toml` is written for.
+const VERSION: &str = "0.20.2";
+
+/// Checks licences, sources and bans always, advisories when their database can be had. Returns
+/// a remark on what was covered.
+///
+/// # Errors
+/// cargo-deny cannot be installed, or objects.
+pub fn deny(cache: &Cache) -> Result<String> {
+    let program = installed(cache)?;
+    let deny = |args: &[&str]| {
+        let mut command = cargo_deny(&program);
+        command.args(args);
+        command
+    };
+    run(&mut deny(&["check", "bans", "licenses", "sources"]))?;
+    let fetched = deny(&["fetch", "db"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if fetched.is_ok_and(|status| status.success()) {
+        run(&mut deny(&["check", "--disable-fetch", "advisories"]))?;
+        return Ok("licences, sources, bans, advisories".into());
+    }
+    let remark = "advisories NOT checked: their database cannot be reached";
+    eprintln!("warning: {remark}");
+    Ok(remark.into())
+}
+
+/// A cargo-deny command in the repository.
+fn cargo_deny(program: &PathBuf) -> Command {
+    // It asks cargo about the workspace, so it needs the same environment as cargo.
+    let like_cargo = cargo();
+    let mut command = Command::new(program);
+    if let Some(folder) = like_cargo.get_current_dir() {
+        command.current_dir(folder);
+    }
+    for (name, value) in like_cargo.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// cargo-deny of the right version: from `PATH`, the cache, or built into the cache.
+fn installed(cache: &Cache) -> Result<PathBuf> {
+    let on_path = PathBuf::from("cargo-deny");
+    if is_right(&on_path) {
+        return Ok(on_path);
+    }
+    let root = cache.tools().join(format!("cargo-deny-{VERSION}"));
+    let program = root.join("bin").join(Os::HERE.program("cargo-deny"));
+    if is_right(&program) {
+        return Ok(program);
+    }
+    eprintln!(
+        "installing cargo-deny {VERSION} into {} (some minutes, once)",
+        root.display()
+    );
+    // Unoptimised: it runs for seconds, and builds in half the time.
+    let mut install = cargo();
+    install
+        .args(["install", "--quiet", "--locked", "--debug", "--root"])
+        .arg(&root);
+    install.arg(format!("cargo-deny@{VERSION}"));
+    run(&mut install).context("cargo-deny checks licences and advisories; it must be installed")?;
+    Ok(program)
+}
+
+fn is_right(program: &PathBuf) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .last()
+            == Some(VERSION)
+    })
+}
