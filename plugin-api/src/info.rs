@@ -44,6 +44,8 @@ pub enum ColumnKind {
     Labels,
     /// A number.
     Number,
+    /// One of the above: the host looks at the column and says in [`DataInfo::kinds`] which.
+    Auto,
 }
 
 /// Type of the values of a field.
@@ -169,6 +171,10 @@ pub struct DataInfo {
     /// Class names by id of each label column.
     #[serde(default)]
     pub labels: std::collections::BTreeMap<String, Vec<String>>,
+    /// What the host found columns of [`ColumnKind::Auto`] to hold: lists are `Labels`, numbers
+    /// with a fraction `Number`, all else `Label`.
+    #[serde(default)]
+    pub kinds: std::collections::BTreeMap<String, ColumnKind>,
     /// The most tokens that the model takes, 0 when there is no limit.
     #[serde(default)]
     pub max_length: usize,
@@ -243,6 +249,15 @@ pub struct SiteInfo {
     /// Whether the weight is stored `[in, out]` (GPT-2's `Conv1D`) and not `[out, in]`.
     #[serde(default)]
     pub transposed: bool,
+}
+
+impl SiteInfo {
+    /// Whether what a user wrote selects this site: its role, or its name by
+    /// [`crate::names::selects`].
+    #[must_use]
+    pub fn selected_by(&self, selector: &str) -> bool {
+        self.role == selector || crate::names::selects(selector, &self.name)
+    }
 }
 
 /// A parameter of a model.

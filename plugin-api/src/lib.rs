@@ -26,6 +26,7 @@ pub mod manifest;
 pub mod metric;
 #[cfg(feature = "torch")]
 pub mod model;
+pub mod names;
 pub mod options;
 #[cfg(feature = "torch")]
 pub mod peft;

@@ -85,28 +85,36 @@ impl<'a> Record<'a> {
         Self { raw, row }
     }
 
+    /// Whether the data has the column at all; one for training and scoring only may lack in
+    /// prediction.
+    #[must_use]
+    pub fn has(&self, column: &str) -> bool {
+        self.raw.names.iter().any(|name| name == column)
+    }
+
     /// A text cell.
     ///
     /// # Errors
-    /// The column or the cell is missing.
+    /// The column or the cell is missing, or holds something else.
     pub fn text(&self, column: &str) -> Result<&'a str> {
-        self.cell(column)
+        self.text_cell(column)
             .map(|values| values.text_at(self.row))
-            .ok_or_else(|| self.missing(column))
     }
 
-    /// A text cell, `None` when it is missing.
+    /// A text cell, `None` when it is missing or no text.
     #[must_use]
     pub fn opt_text(&self, column: &str) -> Option<&'a str> {
-        self.cell(column).map(|values| values.text_at(self.row))
+        self.cell(column)
+            .filter(|values| values.kind() == Some(ValueKind::Text))
+            .map(|values| values.text_at(self.row))
     }
 
     /// All strings of a text cell that holds a list.
     ///
     /// # Errors
-    /// The column or the cell is missing.
+    /// The column or the cell is missing, or holds something else.
     pub fn texts(&self, column: &str) -> Result<Vec<&'a str>> {
-        let values = self.cell(column).ok_or_else(|| self.missing(column))?;
+        let values = self.text_cell(column)?;
         Ok(values.texts_at(self.row).collect())
     }
 
@@ -121,7 +129,9 @@ impl<'a> Record<'a> {
     /// The class ids of a cell with a list of labels, `None` when it is missing.
     #[must_use]
     pub fn labels(&self, column: &str) -> Option<&'a [i64]> {
+        let ids = [ValueKind::Label, ValueKind::Labels];
         self.cell(column)
+            .filter(|values| values.kind().is_some_and(|kind| ids.contains(&kind)))
             .map(|values| values.class_ids_at(self.row))
     }
 
@@ -141,6 +151,17 @@ impl<'a> Record<'a> {
             .get(at)
             .is_some_and(|nulls| nulls.get(self.row) == Some(&1));
         (!missing).then(|| &self.raw.columns[at])
+    }
+
+    fn text_cell(&self, column: &str) -> Result<&'a Values> {
+        let values = self.cell(column).ok_or_else(|| self.missing(column))?;
+        match values.kind() {
+            Some(ValueKind::Text) => Ok(values),
+            kind => Err(Error::data(format!(
+                "column `{column}` holds {}, not text; declare it as `ColumnKind::Text`",
+                kind.map_or("something unknown", ValueKind::name)
+            ))),
+        }
     }
 
     fn missing(&self, column: &str) -> Error {
@@ -244,7 +265,7 @@ impl Examples {
                 field.ints.len()
             };
             let offsets = &field.offsets;
-            let fits = offsets.len() == count + 1
+            let fits = offsets.len().checked_sub(1) == Some(count)
                 && offsets.windows(2).all(|pair| pair[0] <= pair[1])
                 && offsets[0] == 0
                 && offsets[count] == len as u64;
