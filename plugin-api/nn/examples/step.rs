@@ -73,13 +73,17 @@ impl Layer {
     }
 
     /// `x` is `[tokens, hidden]`; with `firsts` only the first token of each sequence is carried on.
-    fn forward(&self, x: &Tensor, spans: &Spans, firsts: Option<&Tensor>, drop: &DropoutStream) -> Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        spans: &Spans,
+        firsts: Option<&Tensor>,
+        drop: &DropoutStream,
+    ) -> Result<Tensor> {
         let lora = |site: usize, x: &Tensor, base: Tensor| -> Result<Tensor> {
             let (a, b) = &self.lora[site];
             let low = x.f_linear(a, None::<&Tensor>)?;
-            let (alpha, beta) = (2.0, 1.0);
-            let _ = beta;
-            Ok(base.f_add(&(low.f_linear(b, None::<&Tensor>)? * alpha))?)
+            Ok(base.f_add(&low.f_linear(b, None::<&Tensor>)?.f_mul_scalar(2.0)?)?)
         };
         let ones = Spans::from_lengths(&vec![1; spans.sequences() as usize]);
         let (carried, queries) = match firsts {
@@ -98,9 +102,13 @@ impl Layer {
         };
         let context = attention.forward(&q, &k, &v)?;
         let context = self.output.forward(&context)?;
-        let x = self.output_norm.residual(&context, &carried, drop.next(DROPOUT))?;
+        let x = self
+            .output_norm
+            .residual(&context, &carried, drop.next(DROPOUT))?;
         let inner = Activation::Gelu.forward(&self.up.forward(&x)?)?;
-        Ok(self.norm.residual(&self.down.forward(&inner)?, &x, drop.next(DROPOUT))?)
+        Ok(self
+            .norm
+            .residual(&self.down.forward(&inner)?, &x, drop.next(DROPOUT))?)
     }
 }
 
@@ -132,24 +140,39 @@ impl Model {
     fn forward(&self, lengths: &[i64], pooled: bool, drop: &DropoutStream) -> Result<Tensor> {
         let time = lengths.iter().copied().max().unwrap_or(0);
         let mask = Spans::from_lengths(lengths).mask(Device::Cpu)?;
-        let ids = Tensor::randint(30522, [lengths.len() as i64, time], (Kind::Int64, Device::Cpu));
+        let ids = Tensor::randint(
+            30522,
+            [lengths.len() as i64, time],
+            (Kind::Int64, Device::Cpu),
+        );
         let packing = Packing::from_mask(&mask)?;
         let words = Tensor::f_embedding(&self.words, &packing.pack(&ids)?, -1, false, false)?;
         let places = Tensor::f_embedding(&self.places, &packing.columns()?, -1, false, false)?;
-        let mut x = drop.next(DROPOUT).apply(&self.norm.forward(&(words + places))?)?;
+        let mut x = drop
+            .next(DROPOUT)
+            .apply(&self.norm.forward(&(words + places))?)?;
         let firsts = packing.firsts()?;
         for (number, layer) in self.layers.iter().enumerate() {
             let last = pooled && number + 1 == LAYERS;
             x = layer.forward(&x, packing.spans(), last.then_some(&firsts), drop)?;
         }
-        let x = if pooled { x } else { x.f_index_select(0, &firsts)? };
+        let x = if pooled {
+            x
+        } else {
+            x.f_index_select(0, &firsts)?
+        };
         let x = self.pooler.forward(&x)?.f_tanh()?;
         Ok(self.classifier.forward(&drop.next(DROPOUT).apply(&x)?)?)
     }
 
     fn trained(&self) -> Vec<&Tensor> {
-        let lora = self.layers.iter().flat_map(|layer| layer.lora.iter().flat_map(|(a, b)| [a, b]));
-        lora.chain([&self.classifier.weight]).chain(&self.classifier.bias).collect()
+        let lora = self
+            .layers
+            .iter()
+            .flat_map(|layer| layer.lora.iter().flat_map(|(a, b)| [a, b]));
+        lora.chain([&self.classifier.weight])
+            .chain(&self.classifier.bias)
+            .collect()
     }
 }
 
@@ -160,9 +183,12 @@ fn main() -> Result<()> {
             .lines()
             .map(|line| line.split_whitespace().map(str::parse).collect())
             .collect::<std::result::Result<Vec<Vec<i64>>, _>>()?,
-        None => (0..20).map(|batch| (0..32).map(|row| 8 + batch * 2 + row / 8).collect()).collect(),
+        None => (0..20)
+            .map(|batch| (0..32).map(|row| 8 + batch * 2 + row / 8).collect())
+            .collect(),
     };
-    let number = |at: usize, default: i64| arguments.get(at).map_or(Ok(default), |text| text.parse());
+    let number =
+        |at: usize, default: i64| arguments.get(at).map_or(Ok(default), |text| text.parse());
     tch::set_num_threads(number(1, 2)? as i32);
     let steps = number(2, 40)? as usize;
     let batches = &batches[2..steps.min(batches.len() - 2) + 2];
@@ -180,9 +206,16 @@ fn main() -> Result<()> {
         };
         let train = || -> Result<()> {
             for (step, lengths) in batches.iter().enumerate() {
-                let logits = model.forward(lengths, pooled, &DropoutStream::training(step as u64))?;
+                let logits =
+                    model.forward(lengths, pooled, &DropoutStream::training(step as u64))?;
                 let labels = Tensor::zeros([lengths.len() as i64], (Kind::Int64, Device::Cpu));
-                let loss = logits.f_cross_entropy_for_logits(&labels)?;
+                let loss = logits.f_cross_entropy_loss(
+                    &labels,
+                    None::<&Tensor>,
+                    tch::Reduction::Mean,
+                    -100,
+                    0.0,
+                )?;
                 loss.f_backward()?;
                 for parameter in model.trained() {
                     let _ = parameter.grad().f_zero_()?;
@@ -196,9 +229,13 @@ fn main() -> Result<()> {
         report("training step", began, cpu);
 
         let (began, cpu) = (Instant::now(), cpu_seconds());
-        tch::no_grad(|| batches.iter().try_for_each(|lengths| {
-            model.forward(lengths, pooled, &DropoutStream::evaluation()).map(drop)
-        }))?;
+        tch::no_grad(|| {
+            batches.iter().try_for_each(|lengths| {
+                model
+                    .forward(lengths, pooled, &DropoutStream::evaluation())
+                    .map(drop)
+            })
+        })?;
         report("evaluation step", began, cpu);
     }
 
@@ -208,15 +245,24 @@ fn main() -> Result<()> {
         f()?;
         let began = Instant::now();
         for _ in 0..200 {
-            let _ = f()?;
+            drop(f()?);
         }
-        println!("{what:<28} {:>8.1} µs", began.elapsed().as_secs_f64() * 1e6 / 200.0);
+        println!(
+            "{what:<28} {:>8.1} µs",
+            began.elapsed().as_secs_f64() * 1e6 / 200.0
+        );
         Ok(())
     };
     println!("dropout of [{rows}, {width}]:");
-    time("  mask", &|| Ok(Dropout::new(DROPOUT, 1).mask(&[rows, width], Kind::Float)?))?;
-    time("  mask and multiply", &|| Ok(Dropout::new(DROPOUT, 1).apply(&x)?))?;
-    time("  bernoulli_", &|| Ok(x.empty_like().f_bernoulli_float_(1.0 - DROPOUT)?))?;
+    time("  mask", &|| {
+        Ok(Dropout::new(DROPOUT, 1).mask(&[rows, width], Kind::Float)?)
+    })?;
+    time("  mask and multiply", &|| {
+        Ok(Dropout::new(DROPOUT, 1).apply(&x)?)
+    })?;
+    time("  bernoulli_", &|| {
+        Ok(x.empty_like().f_bernoulli_float_(1.0 - DROPOUT)?)
+    })?;
     time("  libtorch's dropout", &|| Ok(x.f_dropout(DROPOUT, true)?))?;
     Ok(())
 }
@@ -225,6 +271,11 @@ fn main() -> Result<()> {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or("");
-    let ticks: f64 = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+    let ticks: f64 = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|t| t.parse::<f64>().ok())
+        .sum();
     ticks / 100.0
 }

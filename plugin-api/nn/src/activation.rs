@@ -34,7 +34,10 @@ impl Activation {
     /// The activation that `transformers` calls `name`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation)
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, activation)| *activation)
     }
 
     /// The names that [`Activation::from_name`] knows.

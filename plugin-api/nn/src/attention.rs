@@ -79,11 +79,16 @@ impl Attention<'_> {
             return Ok(output);
         }
         let (saved_q, saved_k, saved_v) = (q.detach(), k.detach(), v.detach());
-        record(&[&q, &k, &v], output, move |Incoming { gradient, .. }| {
-            let gradient = rows(&gradient)?;
-            let [dq, dk, dv] = kernel::backward(&plan, &saved_q, &saved_k, &saved_v, &log_sums, &gradient)?;
-            Ok(vec![Some(dq), Some(dk), Some(dv)])
-        })
+        record(
+            &[&q, &k, &v],
+            output,
+            move |Incoming { gradient, .. }| {
+                let gradient = rows(&gradient)?;
+                let [dq, dk, dv] =
+                    kernel::backward(&plan, &saved_q, &saved_k, &saved_v, &log_sums, &gradient)?;
+                Ok(vec![Some(dq), Some(dk), Some(dv)])
+            },
+        )
     }
 
     /// The same by libtorch's operations on padded tensors `[sequences, heads, time, dim]`.
@@ -104,14 +109,29 @@ impl Attention<'_> {
         let visible = self.keys.mask(device)?.f_unsqueeze(1)?.f_unsqueeze(1)?; // [b, 1, 1, t]
         let context = if self.dropout.is_off() || device != Device::Cpu {
             let p = self.dropout.p();
-            Tensor::f_scaled_dot_product_attention(&pq, &pk, &pv, Some(&visible), p, false, Some(self.scale), false)?
+            Tensor::f_scaled_dot_product_attention(
+                &pq,
+                &pk,
+                &pv,
+                Some(&visible),
+                p,
+                false,
+                Some(self.scale),
+                false,
+            )?
         } else {
-            let scores = pq.f_matmul(&pk.f_transpose(2, 3)?)?.f_mul_scalar(self.scale)?;
+            let scores = pq
+                .f_matmul(&pk.f_transpose(2, 3)?)?
+                .f_mul_scalar(self.scale)?;
             let scores = scores.f_masked_fill(&visible.f_logical_not()?, f64::NEG_INFINITY)?;
             let probabilities = scores.f_softmax(-1, None::<Kind>)?;
             self.dropout.apply(&probabilities)?.f_matmul(&pv)?
         };
-        let (batch, time, width) = (self.queries.sequences(), self.queries.longest(), q.size()[1]);
+        let (batch, time, width) = (
+            self.queries.sequences(),
+            self.queries.longest(),
+            q.size()[1],
+        );
         let context = context.f_transpose(1, 2)?.f_reshape([batch, time, width])?; // [b, t, h·d]
         self.queries.unpad(&context)
     }

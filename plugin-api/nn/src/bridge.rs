@@ -36,8 +36,14 @@ unsafe extern "C" {
     fn tenon_nn_parallel_for(count: i64, grain: i64, range: RangeFn, closure: *mut c_void);
 }
 
-type BackwardFn =
-    unsafe extern "C" fn(*mut c_void, *const RawTensor, usize, *const u8, *mut RawTensor, usize) -> *mut c_char;
+type BackwardFn = unsafe extern "C" fn(
+    *mut c_void,
+    *const RawTensor,
+    usize,
+    *const u8,
+    *mut RawTensor,
+    usize,
+) -> *mut c_char;
 type RangeFn = unsafe extern "C" fn(*mut c_void, i64, i64);
 
 /// Whether an operation on `inputs` must be recorded: gradients are on, and one of them requires one.
@@ -97,7 +103,9 @@ pub fn parallel_for(count: usize, grain: usize, work: impl Fn(usize, usize) + Sy
     unsafe extern "C" fn run(job: *mut c_void, begin: i64, end: i64) {
         // SAFETY: `job` is the `Job` below, shared by the threads and alive until parallel_for returns.
         let job = unsafe { &*job.cast::<Job<'_>>() };
-        let result = catch_unwind(AssertUnwindSafe(|| (job.work)(begin as usize, end as usize)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            (job.work)(begin as usize, end as usize)
+        }));
         if let Err(panic) = result
             && let Ok(mut slot) = job.panic.lock()
         {
@@ -109,7 +117,14 @@ pub fn parallel_for(count: usize, grain: usize, work: impl Fn(usize, usize) + Sy
         panic: std::sync::Mutex::new(None),
     };
     // SAFETY: `run` matches the signature, and libtorch has joined its threads when the call returns.
-    unsafe { tenon_nn_parallel_for(count as i64, grain.max(1) as i64, run, (&raw mut job).cast()) };
+    unsafe {
+        tenon_nn_parallel_for(
+            count as i64,
+            grain.max(1) as i64,
+            run,
+            (&raw mut job).cast(),
+        )
+    };
     if let Ok(Some(panic)) = job.panic.into_inner() {
         std::panic::resume_unwind(panic);
     }

@@ -50,7 +50,11 @@ impl Dropout {
     /// What kept elements are multiplied with: `1/(1-p)`, or 0 where everything is dropped.
     #[must_use]
     pub fn scale(&self) -> f64 {
-        if self.p >= 1.0 { 0.0 } else { 1.0 / (1.0 - self.p) }
+        if self.p >= 1.0 {
+            0.0
+        } else {
+            1.0 / (1.0 - self.p)
+        }
     }
 
     /// Drops elements of `x` (any shape, any floating kind), and scales the others. A multiplication by
@@ -85,7 +89,11 @@ impl Dropout {
                 fill_mask(row_of_mask, masking, (row * ROW) as u64);
             }
         });
-        if kind == Kind::Float { Ok(mask) } else { mask.f_to_kind(kind) }
+        if kind == Kind::Float {
+            Ok(mask)
+        } else {
+            mask.f_to_kind(kind)
+        }
     }
 
     /// The same in the form that kernels use.
@@ -161,7 +169,9 @@ impl Masking {
         // what lies above 32 bits goes into the key, so that large tensors do not repeat themselves
         let high = (first >> 32) as u32;
         Run {
-            before: (first as u32).wrapping_mul(GOLDEN).wrapping_add(self.key as u32),
+            before: (first as u32)
+                .wrapping_mul(GOLDEN)
+                .wrapping_add(self.key as u32),
             between: ((self.key >> 32) as u32) ^ high.wrapping_mul(0x85EB_CA6B),
             threshold: self.threshold,
             scale: self.scale,

@@ -17,6 +17,12 @@ impl Embedding {
     /// # Errors
     /// A number that is not in the table, and those of libtorch.
     pub fn forward(&self, numbers: &Tensor) -> Result<Tensor, TchError> {
-        Tensor::f_embedding(&self.weight, numbers, self.padding.unwrap_or(-1), false, false)
+        Tensor::f_embedding(
+            &self.weight,
+            numbers,
+            self.padding.unwrap_or(-1),
+            false,
+            false,
+        )
     }
 }

@@ -3,7 +3,7 @@
 //! libtorch's matrix product costs microseconds to call; attention needs thousands of products of some
 //! 25 × 32 elements. Tiles of the result stay in registers.
 
-use crate::simd::{F32s, LANES, isa};
+use crate::simd::{LANES, fma, isa};
 
 /// The left factor: `rows × columns` elements at given distances.
 #[derive(Clone, Copy)]
@@ -41,7 +41,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `out = a·b`, or `out += a·b`. `b` is `[a.columns, width]` and `out` `[a.rows, width]`, both in rows of `width`
-/// elements, a multiple of [`LANES`].
+/// elements, a multiple of [`LANES`]. Compiled into a function that may use the instruction set `ISA`.
 #[inline(always)]
 pub(crate) fn multiply<const ISA: u8>(a: Matrix<'_>, b: &[f32], width: usize, out: &mut [f32], accumulate: bool) {
     assert!(width.is_multiple_of(LANES) && b.len() >= a.columns * width && out.len() >= a.rows * width);
@@ -52,76 +52,164 @@ pub(crate) fn multiply<const ISA: u8>(a: Matrix<'_>, b: &[f32], width: usize, ou
         return;
     }
     assert!(a.elements.len() > (a.rows - 1) * a.row_stride + (a.columns - 1) * a.column_stride);
-    let mut column = 0;
-    // AVX-512 has the registers for tiles two vectors wide
-    if ISA == isa::AVX512 {
-        while column + 2 * LANES <= width {
-            columns::<ISA, 2>(a, b, width, out, accumulate, column);
-            column += 2 * LANES;
+    let product = Product {
+        a,
+        b: b.as_ptr(),
+        width,
+        out: out.as_mut_ptr(),
+        accumulate,
+    };
+    // SAFETY: the assertions above bound every element of the three, and the caller's function has the
+    // instructions that ISA stands for.
+    unsafe {
+        match ISA {
+            #[cfg(target_arch = "x86_64")]
+            isa::AVX512 => {
+                let wide = width / 32 * 32;
+                product.columns::<std::arch::x86_64::__m512, 2>(0, wide);
+                product.columns::<std::arch::x86_64::__m512, 1>(wide, width);
+            }
+            #[cfg(target_arch = "x86_64")]
+            isa::AVX2 => product.columns::<std::arch::x86_64::__m256, 2>(0, width),
+            _ => product.columns::<[f32; 4], 2>(0, width),
         }
-    }
-    while column < width {
-        columns::<ISA, 1>(a, b, width, out, accumulate, column);
-        column += LANES;
     }
 }
 
-/// `VECTORS · LANES` columns of the result.
-#[inline(always)]
-fn columns<const ISA: u8, const VECTORS: usize>(
-    a: Matrix<'_>,
-    b: &[f32],
-    width: usize,
-    out: &mut [f32],
-    accumulate: bool,
-    column: usize,
-) {
-    let mut row = 0;
-    while row + 4 <= a.rows {
-        tile::<ISA, 4, VECTORS>(a, b, width, out, accumulate, row, column);
-        row += 4;
+/// A vector register. The compiler, left to itself, vectorises these loops along the wrong dimension.
+trait Vector: Copy {
+    const WIDTH: usize;
+
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn splat(value: f32) -> Self;
+    /// `self * b + c`.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+}
+
+macro_rules! x86_vector {
+    ($type:ident, $width:literal, $load:ident, $store:ident, $splat:ident, $mul_add:ident) => {
+        #[cfg(target_arch = "x86_64")]
+        impl Vector for std::arch::x86_64::$type {
+            const WIDTH: usize = $width;
+
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: the caller's, here and below.
+                unsafe { std::arch::x86_64::$load(from) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                unsafe { std::arch::x86_64::$store(to, self) }
+            }
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self {
+                unsafe { std::arch::x86_64::$splat(value) }
+            }
+            #[inline(always)]
+            unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+                unsafe { std::arch::x86_64::$mul_add(self, b, c) }
+            }
+        }
+    };
+}
+x86_vector!(__m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps);
+x86_vector!(__m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps);
+
+impl Vector for [f32; 4] {
+    const WIDTH: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's, here and below.
+        unsafe { from.cast::<Self>().read_unaligned() }
     }
-    match a.rows - row {
-        3 => tile::<ISA, 3, VECTORS>(a, b, width, out, accumulate, row, column),
-        2 => tile::<ISA, 2, VECTORS>(a, b, width, out, accumulate, row, column),
-        1 => tile::<ISA, 1, VECTORS>(a, b, width, out, accumulate, row, column),
-        _ => {}
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<Self>().write_unaligned(self) }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        [value; 4]
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        std::array::from_fn(|lane| fma::<{ isa::BASELINE }>(self[lane], b[lane], c[lane]))
     }
 }
 
-#[inline(always)]
-fn tile<const ISA: u8, const ROWS: usize, const VECTORS: usize>(
-    a: Matrix<'_>,
-    b: &[f32],
+/// A product whose bounds have been checked.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    a: Matrix<'a>,
+    b: *const f32,
     width: usize,
-    out: &mut [f32],
+    out: *mut f32,
     accumulate: bool,
-    row: usize,
-    column: usize,
-) {
-    let mut sums = [[F32s::splat(0.0); VECTORS]; ROWS];
-    if accumulate {
-        for (r, sums) in sums.iter_mut().enumerate() {
-            for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = F32s::load(&out[(row + r) * width + column + v * LANES..]);
+}
+
+impl Product<'_> {
+    /// Columns `from..to`, `COUNT` vectors at a time.
+    #[inline(always)]
+    unsafe fn columns<V: Vector, const COUNT: usize>(self, from: usize, to: usize) {
+        for column in (from..to).step_by(COUNT * V::WIDTH) {
+            let mut row = 0;
+            // SAFETY: rows and columns lie in the result.
+            unsafe {
+                while row + 4 <= self.a.rows {
+                    self.tile::<V, 4, COUNT>(row, column);
+                    row += 4;
+                }
+                match self.a.rows - row {
+                    3 => self.tile::<V, 3, COUNT>(row, column),
+                    2 => self.tile::<V, 2, COUNT>(row, column),
+                    1 => self.tile::<V, 1, COUNT>(row, column),
+                    _ => {}
+                }
             }
         }
     }
-    for (inner, b_row) in b.chunks_exact(width).take(a.columns).enumerate() {
-        let b_row = &b_row[column..column + VECTORS * LANES];
-        let vectors: [F32s; VECTORS] = std::array::from_fn(|v| F32s::load(&b_row[v * LANES..]));
-        for (r, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: `multiply` has checked the last element of the last row, and r < a.rows - row.
-            let factor =
-                unsafe { *a.elements.get_unchecked((row + r) * a.row_stride + inner * a.column_stride) };
-            for (sum, vector) in sums.iter_mut().zip(vectors) {
-                *sum = F32s::splat(factor).mul_add::<ISA>(vector, *sum);
+
+    /// `ROWS` rows of `COUNT` vectors, held in registers.
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const ROWS: usize, const COUNT: usize>(self, row: usize, column: usize) {
+        let Matrix {
+            elements,
+            columns,
+            row_stride,
+            column_stride,
+            ..
+        } = self.a;
+        // SAFETY: the tile lies in the result, and with it everything that it is made from.
+        unsafe {
+            let out = self.out.add(row * self.width + column);
+            let a = elements.as_ptr().add(row * row_stride);
+            let mut sums = [[V::splat(0.0); COUNT]; ROWS];
+            if self.accumulate {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = V::load(out.add(r * self.width + v * V::WIDTH));
+                    }
+                }
             }
-        }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        for (v, sum) in sums.iter().enumerate() {
-            sum.store(&mut out[(row + r) * width + column + v * LANES..]);
+            for inner in 0..columns {
+                let b = self.b.add(inner * self.width + column);
+                let mut vectors = [V::splat(0.0); COUNT];
+                for (v, vector) in vectors.iter_mut().enumerate() {
+                    *vector = V::load(b.add(v * V::WIDTH));
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let factor = V::splat(*a.add(r * row_stride + inner * column_stride));
+                    for (sum, vector) in sums.iter_mut().zip(vectors) {
+                        *sum = factor.mul_add(vector, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
+                    sum.store(out.add(r * self.width + v * V::WIDTH));
+                }
+            }
         }
     }
 }
@@ -129,10 +217,33 @@ fn tile<const ISA: u8, const ROWS: usize, const VECTORS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::dispatch;
 
-    /// Checks every instruction set's code (all run on any processor) against three loops.
+    dispatch! {
+        fn best(a: Matrix<'_>, b: &[f32], width: usize, out: &mut [f32], accumulate: bool) = multiply
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(a: Matrix<'_>, b: &[f32], width: usize, out: &mut [f32], accumulate: bool) {
+        #[target_feature(enable = "avx2,fma")]
+        fn body(a: Matrix<'_>, b: &[f32], width: usize, out: &mut [f32], accumulate: bool) {
+            multiply::<{ isa::AVX2 }>(a, b, width, out, accumulate);
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: just asked.
+            unsafe { body(a, b, width, out, accumulate) }
+        } else {
+            multiply::<{ isa::BASELINE }>(a, b, width, out, accumulate);
+        }
+    }
+
+    /// Checks the code of each instruction set against three loops.
     fn check(rows: usize, columns: usize, width: usize) {
-        let values = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+        let values = |count: usize, step: f32| {
+            (0..count)
+                .map(|i| (i as f32 * step).sin())
+                .collect::<Vec<_>>()
+        };
         let (a, b, start) = (
             values(rows * columns, 0.7),
             values(columns * width, 0.3),
@@ -142,11 +253,15 @@ mod tests {
             let expected: Vec<f32> = (0..rows * width)
                 .map(|at| {
                     let (row, column) = (at / width, at % width);
-                    let product: f32 = (0..columns).map(|k| a[row * columns + k] * b[k * width + column]).sum();
+                    let product: f32 = (0..columns)
+                        .map(|k| a[row * columns + k] * b[k * width + column])
+                        .sum();
                     product + if accumulate { start[at] } else { 0.0 }
                 })
                 .collect();
-            let by_column: Vec<f32> = (0..rows * columns).map(|at| a[at % rows * columns + at / rows]).collect();
+            let by_column: Vec<f32> = (0..rows * columns)
+                .map(|at| a[at % rows * columns + at / rows])
+                .collect();
             let matrices = [
                 Matrix::rows(&a, rows, columns, columns),
                 Matrix::rows(&by_column, columns, rows, rows).transposed(),
@@ -154,14 +269,18 @@ mod tests {
             for matrix in matrices {
                 let kernels = [
                     multiply::<{ isa::BASELINE }>,
-                    multiply::<{ isa::AVX2 }>,
-                    multiply::<{ isa::AVX512 }>,
+                    best,
+                    #[cfg(target_arch = "x86_64")]
+                    avx2,
                 ];
                 for kernel in kernels {
                     let mut out = start.clone();
                     kernel(matrix, &b, width, &mut out, accumulate);
                     for (found, expected) in out.iter().zip(&expected) {
-                        assert!((found - expected).abs() < 1e-4, "{rows}×{columns}×{width}: {found}, {expected}");
+                        assert!(
+                            (found - expected).abs() < 1e-4,
+                            "{rows}×{columns}×{width}: {found}, {expected}"
+                        );
                     }
                 }
             }
@@ -170,7 +289,8 @@ mod tests {
 
     #[test]
     fn products_equal_three_loops() {
-        for (rows, columns, width) in [(1, 1, 16), (5, 7, 32), (4, 32, 48), (11, 3, 64), (3, 1, 16)] {
+        for (rows, columns, width) in [(1, 1, 16), (5, 7, 32), (4, 32, 48), (11, 3, 64), (3, 1, 16)]
+        {
             check(rows, columns, width);
         }
     }

@@ -36,7 +36,12 @@ impl LayerNorm {
     ///
     /// # Errors
     /// Shapes that do not fit, and those of libtorch.
-    pub fn residual(&self, x: &Tensor, residual: &Tensor, dropout: Dropout) -> Result<Tensor, TchError> {
+    pub fn residual(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        dropout: Dropout,
+    ) -> Result<Tensor, TchError> {
         if x.size() != residual.size() || x.dim() != 2 || x.size()[1..] != self.weight.size() {
             return Err(TchError::Shape(format!(
                 "residual layer norm of {:?}: expected both inputs to be [tokens, hidden], found {:?} and {:?}",
@@ -46,7 +51,10 @@ impl LayerNorm {
             )));
         }
         let fusable = |x: &Tensor| x.device() == Device::Cpu && x.kind() == Kind::Float;
-        if [x, residual, &self.weight, &self.bias].into_iter().all(fusable) {
+        if [x, residual, &self.weight, &self.bias]
+            .into_iter()
+            .all(fusable)
+        {
             self.fused(x, residual, dropout)
         } else {
             self.composed(x, residual, dropout)
@@ -64,7 +72,15 @@ impl LayerNorm {
                 self.weight.f_contiguous()?,
                 self.bias.f_contiguous()?,
             ];
-            kernel::forward(&x, &residual, &weight, &bias, self.eps as f32, masking, recorded)
+            kernel::forward(
+                &x,
+                &residual,
+                &weight,
+                &bias,
+                self.eps as f32,
+                masking,
+                recorded,
+            )
         })?;
         let Some(saved) = saved else {
             return Ok(output);
@@ -76,7 +92,12 @@ impl LayerNorm {
         })
     }
 
-    fn composed(&self, x: &Tensor, residual: &Tensor, dropout: Dropout) -> Result<Tensor, TchError> {
+    fn composed(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        dropout: Dropout,
+    ) -> Result<Tensor, TchError> {
         self.forward(&residual.f_add(&dropout.apply(x)?)?)
     }
 }

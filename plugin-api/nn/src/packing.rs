@@ -60,8 +60,12 @@ impl Spans {
     /// Those of libtorch.
     pub fn mask(&self, device: Device) -> Result<Tensor, TchError> {
         let lengths: Vec<i64> = self.lengths().collect();
-        let lengths = Tensor::f_from_slice(&lengths)?.f_to_device(device)?.f_unsqueeze(1)?;
-        Tensor::f_arange(self.longest(), (Kind::Int64, device))?.f_unsqueeze(0)?.f_lt_tensor(&lengths)
+        let lengths = Tensor::f_from_slice(&lengths)?
+            .f_to_device(device)?
+            .f_unsqueeze(1)?;
+        Tensor::f_arange(self.longest(), (Kind::Int64, device))?
+            .f_unsqueeze(0)?
+            .f_lt_tensor(&lengths)
     }
 
     /// `[tokens, width]` to `[sequences, longest, width]`, zeros after each sequence's end.
@@ -81,7 +85,8 @@ impl Spans {
     /// Those of libtorch.
     pub fn unpad(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let width = x.size()[2];
-        x.f_reshape([-1, width])?.f_index_select(0, &self.places(x.device())?)
+        x.f_reshape([-1, width])?
+            .f_index_select(0, &self.places(x.device())?)
     }
 
     /// Each token's place in the padded tensor, row-major.
@@ -119,14 +124,22 @@ impl Packing {
                 attention_mask.size()
             )));
         };
-        let kept = attention_mask.f_not_equal(0)?.f_to_device(Device::Cpu)?.f_reshape([-1])?;
+        let kept = attention_mask
+            .f_not_equal(0)?
+            .f_to_device(Device::Cpu)?
+            .f_reshape([-1])?;
         let kept = Vec::<bool>::try_from(&kept)?;
         let mut places = Vec::with_capacity(kept.len());
         let mut lengths = Vec::with_capacity(batch as usize);
         for (row, kept) in kept.chunks(time.max(1) as usize).enumerate() {
             let before = places.len();
             let first = row as i64 * time;
-            places.extend((first..).zip(kept).filter(|(_, kept)| **kept).map(|(place, _)| place));
+            places.extend(
+                (first..)
+                    .zip(kept)
+                    .filter(|(_, kept)| **kept)
+                    .map(|(place, _)| place),
+            );
             let length = (places.len() - before) as i64;
             if length == 0 {
                 return Err(TchError::Shape(format!(

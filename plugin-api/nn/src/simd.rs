@@ -118,11 +118,18 @@ pub(crate) fn exp<const ISA: u8>(x: f32) -> f32 {
     let n = shifted - ROUND;
     let r = fma::<ISA>(n, -LN2_LOW, fma::<ISA>(n, -LN2_HIGH, clamped));
     let mut p = 1.987_569_1e-4;
-    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+    for coefficient in [
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ] {
         p = fma::<ISA>(p, r, coefficient);
     }
     let p = fma::<ISA>(p * r, r, r) + 1.0;
-    let power = f32::from_bits(((shifted.to_bits() as i32 - ROUND.to_bits() as i32 + 127) << 23) as u32);
+    let power =
+        f32::from_bits(((shifted.to_bits() as i32 - ROUND.to_bits() as i32 + 127) << 23) as u32);
     let value = p * power;
     if x < -87.0 { 0.0 } else { value }
 }

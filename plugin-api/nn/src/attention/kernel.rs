@@ -48,7 +48,11 @@ impl Plan {
     }
 
     fn longest_key(&self) -> usize {
-        self.keys.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+        self.keys
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .max()
+            .unwrap_or(0)
     }
 
     fn unit(&self, number: usize) -> Unit {
@@ -101,14 +105,21 @@ impl Tokens {
 }
 
 /// Returns the context `[query tokens, heads·dim]` and each row's `log Σ exp`, `[heads · query tokens]`.
-pub(super) fn forward(plan: &Plan, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<(Tensor, Vec<f32>), TchError> {
+pub(super) fn forward(
+    plan: &Plan,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+) -> Result<(Tensor, Vec<f32>), TchError> {
     let output = Tensor::f_empty(q.size(), (Kind::Float, Device::Cpu))?;
     let mut log_sums = vec![0.0; plan.heads * plan.query_tokens()];
     let (tokens, sums) = (
         [q, k, v, &output].map(Tokens::of),
         SharedMut(log_sums.as_mut_ptr()),
     );
-    parallel_for(plan.units(), 1, |begin, end| forward_units(plan, tokens, sums, begin, end));
+    parallel_for(plan.units(), 1, |begin, end| {
+        forward_units(plan, tokens, sums, begin, end)
+    });
     Ok((output, log_sums))
 }
 
@@ -125,7 +136,9 @@ pub(super) fn backward(
     let gradients = [empty(q)?, empty(k)?, empty(v)?];
     let [dq, dk, dv] = &gradients;
     let tokens = [q, k, v, gradient, dq, dk, dv].map(Tokens::of);
-    parallel_for(plan.units(), 1, |begin, end| backward_units(plan, tokens, log_sums, begin, end));
+    parallel_for(plan.units(), 1, |begin, end| {
+        backward_units(plan, tokens, log_sums, begin, end)
+    });
     Ok(gradients)
 }
 
@@ -156,7 +169,14 @@ fn forward_units_body<const ISA: u8>(
         load(v, unit.first_key, unit.keys, unit.column, dim, &mut values);
         for first in (0..unit.queries).step_by(BLOCK) {
             let rows = BLOCK.min(unit.queries - first);
-            load(q, unit.first_query + first, rows, unit.column, dim, &mut queries);
+            load(
+                q,
+                unit.first_query + first,
+                rows,
+                unit.column,
+                dim,
+                &mut queries,
+            );
             multiply::<ISA>(
                 Matrix::rows(&queries, rows, dim, width),
                 &keys_t,
@@ -169,7 +189,10 @@ fn forward_units_body<const ISA: u8>(
                 let scores = &mut scores[row * key_width..][..key_width];
                 let log_sum = softmax::<ISA>(scores, unit.keys, plan.scale);
                 // SAFETY: one unit holds this row of this head, and the vector outlives the loop.
-                unsafe { log_sums.slice(number % plan.heads * plan.query_tokens() + query, 1)[0] = log_sum };
+                unsafe {
+                    log_sums.slice(number % plan.heads * plan.query_tokens() + query, 1)[0] =
+                        log_sum
+                };
                 if let Some(masking) = unit.masking {
                     let run = masking.run(((first + row) * unit.keys) as u64);
                     for (key, score) in scores.iter_mut().enumerate() {
@@ -184,7 +207,14 @@ fn forward_units_body<const ISA: u8>(
                 &mut context,
                 false,
             );
-            store(&context, output, unit.first_query + first, rows, unit.column, dim);
+            store(
+                &context,
+                output,
+                unit.first_query + first,
+                rows,
+                unit.column,
+                dim,
+            );
         }
     }
 }
@@ -210,28 +240,59 @@ fn backward_units_body<const ISA: u8>(
         vec![0.0; dim * key_width],
         vec![0.0; dim * key_width],
     );
-    let (mut probabilities, mut d_scores) = (vec![0.0; BLOCK * key_width], vec![0.0; BLOCK * key_width]);
-    let (mut queries, mut d_context, mut d_queries) =
-        (vec![0.0; BLOCK * width], vec![0.0; BLOCK * width], vec![0.0; BLOCK * width]);
+    let (mut probabilities, mut d_scores) =
+        (vec![0.0; BLOCK * key_width], vec![0.0; BLOCK * key_width]);
+    let (mut queries, mut d_context, mut d_queries) = (
+        vec![0.0; BLOCK * width],
+        vec![0.0; BLOCK * width],
+        vec![0.0; BLOCK * width],
+    );
     let (mut d_keys, mut d_values) = (vec![0.0; longest * width], vec![0.0; longest * width]);
     for number in begin..end {
         let unit = plan.unit(number);
         let key_width = padded(unit.keys);
         load(k, unit.first_key, unit.keys, unit.column, dim, &mut keys);
         load_transposed(k, unit.first_key, unit.keys, unit.column, dim, &mut keys_t);
-        load_transposed(v, unit.first_key, unit.keys, unit.column, dim, &mut values_t);
+        load_transposed(
+            v,
+            unit.first_key,
+            unit.keys,
+            unit.column,
+            dim,
+            &mut values_t,
+        );
         d_keys[..unit.keys * width].fill(0.0);
         d_values[..unit.keys * width].fill(0.0);
         for first in (0..unit.queries).step_by(BLOCK) {
             let rows = BLOCK.min(unit.queries - first);
             let first_query = unit.first_query + first;
             load(q, first_query, rows, unit.column, dim, &mut queries);
-            load(gradient, first_query, rows, unit.column, dim, &mut d_context);
+            load(
+                gradient,
+                first_query,
+                rows,
+                unit.column,
+                dim,
+                &mut d_context,
+            );
             let rows_of = |matrix| Matrix::rows(matrix, rows, dim, width);
-            multiply::<ISA>(rows_of(&queries), &keys_t, key_width, &mut probabilities, false);
-            multiply::<ISA>(rows_of(&d_context), &values_t, key_width, &mut d_scores, false);
+            multiply::<ISA>(
+                rows_of(&queries),
+                &keys_t,
+                key_width,
+                &mut probabilities,
+                false,
+            );
+            multiply::<ISA>(
+                rows_of(&d_context),
+                &values_t,
+                key_width,
+                &mut d_scores,
+                false,
+            );
             for row in 0..rows {
-                let log_sum = log_sums[number % plan.heads * plan.query_tokens() + first_query + row];
+                let log_sum =
+                    log_sums[number % plan.heads * plan.query_tokens() + first_query + row];
                 let element = ((first + row) * unit.keys) as u64;
                 softmax_backward::<ISA>(
                     &mut probabilities[row * key_width..][..key_width],
@@ -244,8 +305,20 @@ fn backward_units_body<const ISA: u8>(
             }
             let scores_of = |matrix| Matrix::rows(matrix, rows, unit.keys, key_width);
             multiply::<ISA>(scores_of(&d_scores), &keys, width, &mut d_queries, false);
-            multiply::<ISA>(scores_of(&d_scores).transposed(), &queries, width, &mut d_keys, true);
-            multiply::<ISA>(scores_of(&probabilities).transposed(), &d_context, width, &mut d_values, true);
+            multiply::<ISA>(
+                scores_of(&d_scores).transposed(),
+                &queries,
+                width,
+                &mut d_keys,
+                true,
+            );
+            multiply::<ISA>(
+                scores_of(&probabilities).transposed(),
+                &d_context,
+                width,
+                &mut d_values,
+                true,
+            );
             store(&d_queries, dq, first_query, rows, unit.column, dim);
         }
         store(&d_keys, dk, unit.first_key, unit.keys, unit.column, dim);
@@ -286,7 +359,9 @@ fn softmax_backward<const ISA: u8>(
     log_sum: f32,
     dropped: Option<crate::dropout::Run>,
 ) {
-    scores.iter_mut().for_each(|x| *x = exp::<ISA>(*x * scale - log_sum));
+    scores
+        .iter_mut()
+        .for_each(|x| *x = exp::<ISA>(*x * scale - log_sum));
     scores[keys..].fill(0.0);
     gradients[keys..].fill(0.0);
     if let Some(run) = dropped {
@@ -295,7 +370,10 @@ fn softmax_backward<const ISA: u8>(
         }
     }
     let mut inner = F32s::splat(0.0); // Σ p·dp
-    for (p, g) in scores.chunks_exact(LANES).zip(gradients.chunks_exact(LANES)) {
+    for (p, g) in scores
+        .chunks_exact(LANES)
+        .zip(gradients.chunks_exact(LANES))
+    {
         inner = F32s::load(p).mul_add::<ISA>(F32s::load(g), inner);
     }
     let inner = inner.sum();
@@ -326,7 +404,14 @@ fn load(from: Tokens, first: usize, rows: usize, column: usize, dim: usize, to: 
 
 /// Copies `rows` rows of one head into columns: `[dim, rows in whole vectors]`.
 #[inline(always)]
-fn load_transposed(from: Tokens, first: usize, rows: usize, column: usize, dim: usize, to: &mut [f32]) {
+fn load_transposed(
+    from: Tokens,
+    first: usize,
+    rows: usize,
+    column: usize,
+    dim: usize,
+    to: &mut [f32],
+) {
     let stride = padded(rows);
     for line in to.chunks_exact_mut(stride).take(dim) {
         line[rows..].fill(0.0);

@@ -55,7 +55,10 @@ pub(super) fn forward(
 ) -> Result<(Tensor, Option<Saved>), TchError> {
     let rows = x.size()[0] as usize;
     let output = Tensor::f_empty(x.size(), (Kind::Float, Device::Cpu))?;
-    let normalised = Tensor::f_empty(if save { x.size() } else { vec![0, 0] }, (Kind::Float, Device::Cpu))?;
+    let normalised = Tensor::f_empty(
+        if save { x.size() } else { vec![0, 0] },
+        (Kind::Float, Device::Cpu),
+    )?;
     let mut rstd = vec![0.0; rows];
     let job = Forward {
         tensors: [x, residual, weight, bias, &normalised, &output].map(Rows::of),
@@ -135,28 +138,58 @@ pub(super) fn backward(
     let (rows, hidden) = (gradient.size()[0] as usize, gradient.size()[1]);
     let empty = |shape: [i64; 2]| Tensor::f_empty(shape, (Kind::Float, Device::Cpu));
     let &[needs_x, needs_residual, needs_weight, needs_bias] = needed else {
-        return Err(TchError::Shape(format!("residual layer norm has 4 inputs, found {}", needed.len())));
+        return Err(TchError::Shape(format!(
+            "residual layer norm has 4 inputs, found {}",
+            needed.len()
+        )));
     };
     let d_sum = empty([rows as i64, hidden])?;
     // without dropout the gradients by x and by the residual are the same tensor
-    let d_x = if masking.is_some() && needs_x { empty([rows as i64, hidden])? } else { d_sum.shallow_clone() };
+    let d_x = if masking.is_some() && needs_x {
+        empty([rows as i64, hidden])?
+    } else {
+        d_sum.shallow_clone()
+    };
     let affine = needs_weight || needs_bias;
-    let blocks = if affine { rows.div_ceil(BLOCK) as i64 } else { 0 };
+    let blocks = if affine {
+        rows.div_ceil(BLOCK) as i64
+    } else {
+        0
+    };
     let (d_weight, d_bias) = (empty([blocks, hidden])?, empty([blocks, hidden])?);
     let job = Backward {
-        tensors: [gradient, &saved.normalised, weight, &d_sum, &d_x, &d_weight, &d_bias].map(Rows::of),
+        tensors: [
+            gradient,
+            &saved.normalised,
+            weight,
+            &d_sum,
+            &d_x,
+            &d_weight,
+            &d_bias,
+        ]
+        .map(Rows::of),
         rstd: &saved.rstd,
         masking: masking.filter(|_| needs_x),
         affine,
         rows,
     };
-    parallel_for(rows.div_ceil(BLOCK), 1, |begin, end| backward_blocks(&job, begin, end));
+    parallel_for(rows.div_ceil(BLOCK), 1, |begin, end| {
+        backward_blocks(&job, begin, end)
+    });
     let total = |x: Tensor| x.f_sum_dim_intlist(0, false, None::<Kind>);
     Ok(vec![
         needs_x.then_some(d_x),
         needs_residual.then_some(d_sum),
-        if needs_weight { Some(total(d_weight)?) } else { None },
-        if needs_bias { Some(total(d_bias)?) } else { None },
+        if needs_weight {
+            Some(total(d_weight)?)
+        } else {
+            None
+        },
+        if needs_bias {
+            Some(total(d_bias)?)
+        } else {
+            None
+        },
     ])
 }
 
@@ -189,9 +222,11 @@ fn backward_blocks_body<const ISA: u8>(job: &Backward<'_>, begin: usize, end: us
             d_bias.fill(0.0);
             for row in rows.clone() {
                 // SAFETY: only read.
-                let (gradient, normalised): (&[f32], &[f32]) = unsafe { (gradient.row(row), normalised.row(row)) };
+                let (gradient, normalised): (&[f32], &[f32]) =
+                    unsafe { (gradient.row(row), normalised.row(row)) };
                 for column in 0..hidden {
-                    d_weight[column] = fma::<ISA>(gradient[column], normalised[column], d_weight[column]);
+                    d_weight[column] =
+                        fma::<ISA>(gradient[column], normalised[column], d_weight[column]);
                     d_bias[column] += gradient[column];
                 }
             }
@@ -236,7 +271,12 @@ fn sum(x: &[f32], f: impl Fn(f32) -> f32 + Copy) -> f32 {
 #[inline(always)]
 fn dot<const ISA: u8>(x: &[f32], y: &[f32]) -> f32 {
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();
+    let rest: f32 = xs
+        .remainder()
+        .iter()
+        .zip(ys.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
     let mut total = F32s::splat(0.0);
     for (x, y) in xs.zip(ys) {
         total = F32s::load(x).mul_add::<ISA>(F32s::load(y), total);
