@@ -4,15 +4,17 @@
 //! (workers count apart and are merged), and computes its scores at the end. The host creates one
 //! metric a worker and calls each from one thread at a time.
 
+use std::any::TypeId;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use crate::abi::metric::{MetricObject, MetricObject_TO, RawState};
+use crate::abi::metric::{MetricObject, MetricObject_TO, RawState, library};
 use crate::abi::{AbiResult, RBox, TD_Opaque, from_json, to_json};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::panic::guard;
+use crate::panic::{discard, guard};
 use crate::values::{Texts, ValueKind, Values};
 use abi_stable::std_types::{RStr, RString};
 
@@ -454,6 +456,14 @@ fn released() -> Error {
     Error::unsupported("the metric was merged into another and is empty")
 }
 
+impl<M: Metric> Drop for Adapter<M> {
+    fn drop(&mut self) {
+        if let Some(metric) = self.metric.take() {
+            discard(M::ID, metric);
+        }
+    }
+}
+
 impl<M: Metric> MetricObject for Adapter<M> {
     fn begin(&mut self, output: RStr<'_>) -> AbiResult<()> {
         guard(M::ID, || {
@@ -469,9 +479,10 @@ impl<M: Metric> MetricObject for Adapter<M> {
         })
     }
 
-    fn identity(&self) -> usize {
-        // Distinct for each metric type and library: the address of its constructor.
-        create::<M> as *const () as usize
+    fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (TypeId::of::<M>(), library()).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn release(&mut self) -> RawState {
@@ -480,9 +491,7 @@ impl<M: Metric> MetricObject for Adapter<M> {
 
     fn absorb(&mut self, other: RawState) -> AbiResult<()> {
         guard(M::ID, || {
-            // SAFETY: the host side (`host::MetricHandle::merge`) passes on only the state of a
-            // metric of the same identity, that is of this very `M`.
-            let other = unsafe { other.take::<M>() }.ok_or_else(released)?;
+            let other = other.take::<M>().ok_or_else(released)?;
             self.metric()?.merge(other);
             Ok(())
         })

@@ -16,7 +16,7 @@ use crate::error::{Context as _, Result};
 use crate::info::{BuildInfo, HeadInfo, Init, ModelInfo, SiteInfo};
 use crate::manifest::SiteDeclaration;
 use crate::options::Options;
-use crate::panic::guard;
+use crate::panic::{Contained, guard};
 use crate::services::mix;
 use crate::tensor::{NamedTensor, NamedTensors, RawTensor, TensorMap, share};
 
@@ -242,6 +242,7 @@ impl Forward {
         mix(self.args.seed ^ mix(call))
     }
 
+    #[cfg(feature = "host")]
     pub(crate) fn args(&self) -> ForwardArgs {
         self.args
     }
@@ -255,7 +256,7 @@ impl Forward {
     }
 }
 
-struct Adapter<M>(M);
+struct Adapter<M>(Contained<M>);
 
 impl<M: Model> ModelObject for Adapter<M> {
     fn describe(&self) -> AbiResult<RString> {
@@ -277,7 +278,10 @@ pub fn create<M: Model>(
 ) -> AbiResult<ModelObject_TO<'static, RBox<()>>> {
     guard(M::ID, || {
         let model = M::build(M::Options::from_json(options)?, &Build::open(build)?)?;
-        Ok(ModelObject_TO::from_value(Adapter(model), TD_Opaque))
+        Ok(ModelObject_TO::from_value(
+            Adapter(Contained::new(M::ID, model)),
+            TD_Opaque,
+        ))
     })
 }
 

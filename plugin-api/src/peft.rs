@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::info::{ModelView, Plan, SiteInfo};
 use crate::model::{Build, Forward, map, tensors};
 use crate::options::Options;
-use crate::panic::guard;
+use crate::panic::{Contained, guard};
 use crate::tensor::{NamedTensors, RawTensor, TensorMap};
 
 /// What an author of a PEFT method imports.
@@ -92,6 +92,12 @@ pub trait Peft: Sized + Send + 'static {
         format!("base_model.model.{parameter}")
     }
 
+    /// Whether a tensor of an adapter file that is no trained parameter's may be left out of
+    /// account, such as a copy of another; all others are errors.
+    fn is_redundant(&self, _tensor: &str) -> bool {
+        false
+    }
+
     /// Called after each backward pass, before the optimizer's step (`step` of `total`).
     ///
     /// # Errors
@@ -128,12 +134,9 @@ pub trait Attach: Send {
     }
 }
 
-struct Adapter<P>(P);
+struct Adapter<P>(Contained<P>);
 
-struct Attached {
-    inner: Box<dyn Attach>,
-    component: &'static str,
-}
+struct Attached(Contained<Box<dyn Attach>>);
 
 impl<P: Peft> PeftObject for Adapter<P> {
     fn plan(&mut self, view: RStr<'_>) -> AbiResult<RString> {
@@ -151,10 +154,7 @@ impl<P: Peft> PeftObject for Adapter<P> {
             let build = Build::open(build)?.sub(&site.name).as_new();
             let inner = self.0.attach(&site, &map(weights), &build)?;
             Ok(AttachedObject_TO::from_value(
-                Attached {
-                    inner,
-                    component: P::ID,
-                },
+                Attached(Contained::new(P::ID, inner)),
                 TD_Opaque,
             ))
         })
@@ -184,21 +184,23 @@ impl<P: Peft> PeftObject for Adapter<P> {
                 .into())
         })
     }
+
+    fn is_redundant(&self, tensor: RStr<'_>) -> AbiResult<bool> {
+        guard(P::ID, || Ok(self.0.is_redundant(tensor.as_str())))
+    }
 }
 
 impl AttachedObject for Attached {
     fn forward(&self, args: ForwardArgs, raw: RVec<RawTensor>) -> AbiResult<RVec<RawTensor>> {
-        guard(self.component, || {
-            let out = self
-                .inner
-                .forward(tensors(raw), &Forward::from_args(args))?;
+        guard(self.0.component(), || {
+            let out = self.0.forward(tensors(raw), &Forward::from_args(args))?;
             Ok(out.into_iter().map(RawTensor::from).collect())
         })
     }
 
     fn delta(&self) -> AbiResult<ROption<NamedTensors>> {
-        guard(self.component, || {
-            Ok(self.inner.delta()?.map(NamedTensors::from).into())
+        guard(self.0.component(), || {
+            Ok(self.0.delta()?.map(NamedTensors::from).into())
         })
     }
 }
@@ -207,7 +209,10 @@ impl AttachedObject for Attached {
 pub fn create<P: Peft>(options: &str) -> AbiResult<PeftObject_TO<'static, RBox<()>>> {
     guard(P::ID, || {
         let method = P::new(P::Options::from_json(options)?)?;
-        Ok(PeftObject_TO::from_value(Adapter(method), TD_Opaque))
+        Ok(PeftObject_TO::from_value(
+            Adapter(Contained::new(P::ID, method)),
+            TD_Opaque,
+        ))
     })
 }
 

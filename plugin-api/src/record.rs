@@ -67,6 +67,7 @@ impl RecordBatch {
         }
     }
 
+    #[cfg(feature = "host")]
     pub(crate) fn raw(&self) -> &RawRecords {
         &self.raw
     }
@@ -249,6 +250,7 @@ impl Examples {
         Ok(self.raw)
     }
 
+    #[cfg(feature = "host")]
     pub(crate) fn from_raw(raw: RawExamples) -> Result<Self> {
         let examples = Self { raw, record: 0 };
         examples.validate()?;
@@ -256,6 +258,7 @@ impl Examples {
     }
 
     /// Checks that each example has every field once, and that the buffers fit together.
+    #[cfg(any(feature = "host", feature = "torch"))]
     fn validate(&self) -> Result<()> {
         let count = self.len();
         for field in &self.raw.fields {

@@ -15,6 +15,7 @@ use crate::abi::root::{
 use crate::abi::services::HostServicesRef;
 use crate::abi::{AbiResult, RStr, RString};
 use crate::error::Error;
+use crate::panic::guard;
 
 /// A component in the library's inventory.
 pub struct Registration {
@@ -81,10 +82,12 @@ extern "C" fn manifest<I: Identity>() -> RStr<'static> {
 }
 
 extern "C" fn start(host: HostServicesRef) -> AbiResult<()> {
-    crate::panic::install_hook();
-    crate::services::install(host);
-    crate::trace::install(host);
-    AbiResult::ROk(())
+    guard("start", || {
+        crate::panic::install_hook();
+        crate::services::install(host);
+        crate::trace::install(host);
+        Ok(())
+    })
 }
 
 fn find<I: Identity, T>(

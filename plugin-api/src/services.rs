@@ -8,12 +8,14 @@
 
 use std::ffi::c_void;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use abi_stable::std_types::RStr;
 
 use crate::abi::services::{HostServicesRef, IndexedCall};
 use crate::error::{Error, ErrorCode, Result};
+use crate::panic::{Caught, catch};
 
 static HOST: OnceLock<HostServicesRef> = OnceLock::new();
 
@@ -80,26 +82,22 @@ pub fn artifact_dir() -> Option<PathBuf> {
 /// are done.
 ///
 /// # Panics
-/// When `body` panics, after the other calls have ended.
+/// When `body` panics, after the other calls have ended; or when the host could not run them all.
 pub fn parallel_for(count: usize, body: impl Fn(usize) + Sync) {
-    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-    use std::sync::Mutex;
-
     struct Work<'a> {
         body: &'a (dyn Fn(usize) + Sync),
-        panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+        panic: Mutex<Option<Caught>>,
+        done: AtomicU64,
     }
 
     extern "C" fn call(data: *const c_void, index: u64) {
         // SAFETY: `parallel_for` below passes a `Work` that outlives all calls.
         let work = unsafe { &*data.cast::<Work<'_>>() };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (work.body)(index as usize))) {
-            let mut first = work
-                .panic
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            first.get_or_insert(payload);
+        if let Err(caught) = catch(|| (work.body)(index as usize)) {
+            let mut first = work.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(caught);
         }
+        work.done.fetch_add(1, Ordering::Relaxed);
     }
 
     let Some(host) = host() else {
@@ -108,15 +106,18 @@ pub fn parallel_for(count: usize, body: impl Fn(usize) + Sync) {
     let work = Work {
         body: &body,
         panic: Mutex::new(None),
+        done: AtomicU64::new(0),
     };
     host.parallel_for()(count as u64, (&raw const work).cast(), IndexedCall { call });
-    let panic = work
-        .panic
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(payload) = panic {
-        resume_unwind(payload);
+    let panic = work.panic.into_inner();
+    if let Some(caught) = panic.unwrap_or_else(PoisonError::into_inner) {
+        caught.resume();
     }
+    let done = work.done.into_inner();
+    assert!(
+        done == count as u64,
+        "the host ran {done} of {count} parallel calls"
+    );
 }
 
 /// A progress bar or line of the host's; finished when dropped.

@@ -11,10 +11,10 @@ use crate::abi::task::{
 };
 use crate::abi::tokenizer::TokenizerObject_TO;
 use crate::abi::{AbiResult, RBox, RStr, RString, TD_Opaque, from_json, to_json};
-use crate::error::{Context as _, Result};
+use crate::error::Result;
 use crate::info::{DataInfo, TaskInfo};
 use crate::options::Options;
-use crate::panic::guard;
+use crate::panic::{Contained, guard};
 use crate::record::{Examples, Record};
 use crate::tensor::{NamedTensors, TensorMap};
 use crate::tokenizer::Tokenizer;
@@ -109,7 +109,7 @@ pub struct Predictions {
     pub references: Option<Values>,
 }
 
-struct Adapter<T>(T);
+struct Adapter<T>(Contained<T>);
 
 impl<T: Task> TaskObject for Adapter<T> {
     fn describe(&self) -> AbiResult<RString> {
@@ -131,9 +131,7 @@ impl<T: Task> TaskObject for Adapter<T> {
             for row in 0..records.len as usize {
                 examples.at_record(row as u64);
                 let record = Record::new(records, row);
-                self.0
-                    .encode(record, &tokenizer, &mut examples)
-                    .with_context(|| format!("record {row}"))?;
+                self.0.encode(record, &tokenizer, &mut examples)?;
             }
             examples.into_raw()
         })
@@ -164,6 +162,9 @@ impl<T: Task> TaskObject for Adapter<T> {
 pub fn create<T: Task>(options: &str) -> AbiResult<TaskObject_TO<'static, RBox<()>>> {
     guard(T::ID, || {
         let task = T::new(T::Options::from_json(options)?)?;
-        Ok(TaskObject_TO::from_value(Adapter(task), TD_Opaque))
+        Ok(TaskObject_TO::from_value(
+            Adapter(Contained::new(T::ID, task)),
+            TD_Opaque,
+        ))
     })
 }

@@ -5,6 +5,7 @@ use abi_stable::std_types::{RBox, ROption, RStr, RVec};
 use crate::abi::answer;
 use crate::abi::tokenizer::{EncodeRequest, RawEncoding, TokenizerObject_TO};
 use crate::error::Result;
+use crate::panic::{contain, guard};
 
 /// The tokenizer of the run's model. May be used from any thread.
 pub struct Tokenizer<'a> {
@@ -184,6 +185,7 @@ impl SharedTokenizer {
         Tokenizer::new(&self.object)
     }
 
+    #[cfg(feature = "host")]
     pub(crate) fn object(&self) -> &TokenizerObject_TO<'static, RBox<()>> {
         &self.object
     }
@@ -193,7 +195,7 @@ struct Served<T>(T);
 
 impl<T: HostTokenizer> crate::abi::tokenizer::TokenizerObject for Served<T> {
     fn encode(&self, request: EncodeRequest<'_>) -> crate::abi::AbiResult<RawEncoding> {
-        crate::panic::guard("tokenizer", || {
+        guard("tokenizer", || {
             let how = Encode {
                 pair: request.pair.into_option().map(|pair| pair.as_str()),
                 max_length: (request.max_length > 0).then_some(request.max_length as usize),
@@ -214,15 +216,15 @@ impl<T: HostTokenizer> crate::abi::tokenizer::TokenizerObject for Served<T> {
     }
 
     fn token_id(&self, token: RStr<'_>) -> ROption<u32> {
-        self.0.token_id(token.as_str()).into()
+        contain(None, || self.0.token_id(token.as_str())).into()
     }
 
     fn special(&self, name: RStr<'_>) -> ROption<u32> {
-        self.0.special(name.as_str()).into()
+        contain(None, || self.0.special(name.as_str())).into()
     }
 
     fn vocab_size(&self) -> u64 {
-        self.0.vocab_size() as u64
+        contain(0, || self.0.vocab_size() as u64)
     }
 
     fn decode(
@@ -230,7 +232,7 @@ impl<T: HostTokenizer> crate::abi::tokenizer::TokenizerObject for Served<T> {
         ids: &RVec<u32>,
         skip_special: bool,
     ) -> crate::abi::AbiResult<abi_stable::std_types::RString> {
-        crate::panic::guard("tokenizer", || {
+        guard("tokenizer", || {
             self.0.decode(ids, skip_special).map(Into::into)
         })
     }

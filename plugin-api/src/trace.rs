@@ -10,9 +10,10 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::abi::services::{HostServicesRef, RawMetadata};
+use crate::abi::services::{CURRENT_SPAN, HostServicesRef, NO_SPAN, RawMetadata};
 
-/// Installs the forwarder, unless the plugin is linked into a program that has a subscriber.
+/// Installs the forwarder. Only for a library that was opened: in a program that links the plugin
+/// the host's own dispatcher serves both, and a forwarder would forward to itself.
 pub(crate) fn install(host: HostServicesRef) {
     let _ = tracing::subscriber::set_global_default(Forwarder { host });
 }
@@ -33,40 +34,65 @@ impl Subscriber for Forwarder {
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let fields = Fields::of(|fields| span.record(fields));
-        let parent = span.parent().map_or(0, Id::into_u64);
-        let id = self.host.new_span()(raw(span.metadata()), fields.as_str().into(), parent);
-        Id::from_u64(id.max(1))
+        let parent = parent(span.parent(), span.is_root());
+        match self.host.new_span()(raw(span.metadata()), fields.as_str().into(), parent) {
+            0 => Id::from_u64(NO_SPAN),
+            id => Id::from_u64(id),
+        }
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
-        let fields = Fields::of(|fields| values.record(fields));
-        self.host.record()(span.into_u64(), fields.as_str().into());
+        if let Some(id) = known(span) {
+            let fields = Fields::of(|fields| values.record(fields));
+            self.host.record()(id, fields.as_str().into());
+        }
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
         let fields = Fields::of(|fields| event.record(fields));
-        let parent = event.parent().map_or(0, Id::into_u64);
+        let parent = parent(event.parent(), event.is_root());
         self.host.event()(raw(event.metadata()), fields.as_str().into(), parent);
     }
 
     fn enter(&self, span: &Id) {
-        self.host.enter()(span.into_u64());
+        if let Some(id) = known(span) {
+            self.host.enter()(id);
+        }
     }
 
     fn exit(&self, span: &Id) {
-        self.host.exit()(span.into_u64());
+        if let Some(id) = known(span) {
+            self.host.exit()(id);
+        }
     }
 
     fn clone_span(&self, span: &Id) -> Id {
-        self.host.clone_span()(span.into_u64());
+        if let Some(id) = known(span) {
+            self.host.clone_span()(id);
+        }
         span.clone()
     }
 
     fn try_close(&self, span: Id) -> bool {
-        self.host.close_span()(span.into_u64());
+        if let Some(id) = known(&span) {
+            self.host.close_span()(id);
+        }
         false
+    }
+}
+
+/// The span's id in the host, if the host has it.
+fn known(span: &Id) -> Option<u64> {
+    Some(span.into_u64()).filter(|id| *id != NO_SPAN)
+}
+
+fn parent(explicit: Option<&Id>, root: bool) -> u64 {
+    match explicit {
+        Some(id) => id.into_u64(),
+        None if root => NO_SPAN,
+        None => CURRENT_SPAN,
     }
 }
 

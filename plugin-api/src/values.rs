@@ -262,7 +262,10 @@ impl Values {
     /// The strings of an example. Empty for another kind.
     #[must_use]
     pub fn texts_at(&self, index: usize) -> Texts<'_> {
-        let range = self.range(index);
+        let range = match self.kind() {
+            Some(ValueKind::Text) => self.range(index),
+            _ => 0..0,
+        };
         Texts {
             values: self,
             next: range.start,
@@ -336,12 +339,12 @@ impl Values {
             )))
         };
         let monotone = |offsets: &[u64], count: usize, end: usize| {
-            offsets.len() == count + 1
+            offsets.len().checked_sub(1) == Some(count)
                 && offsets[0] == 0
                 && offsets.windows(2).all(|pair| pair[0] <= pair[1])
                 && offsets[count] == end as u64
         };
-        let scored = self.floats.len() == n * self.classes();
+        let scored = n.checked_mul(self.classes()) == Some(self.floats.len());
         match kind {
             ValueKind::Text => {
                 let items = self.bounds.len().saturating_sub(1);

@@ -25,6 +25,9 @@ pub trait PeftObject: Send {
     fn extra_loss(&self, _args: ForwardArgs) -> AbiResult<ROption<RawTensor>> {
         AbiResult::ROk(ROption::RNone)
     }
+    fn is_redundant(&self, _tensor: RStr<'_>) -> AbiResult<bool> {
+        AbiResult::ROk(false)
+    }
 }
 
 #[sabi_trait]

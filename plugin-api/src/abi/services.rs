@@ -26,16 +26,21 @@ pub struct IndexedCall {
     pub call: extern "C" fn(*const c_void, u64),
 }
 
-/// The functions that a host offers; all may be called from any thread.
+/// As a parent: the span that the thread is in.
+pub const CURRENT_SPAN: u64 = 0;
+/// As a parent: none. As a span: one that the host does not know.
+pub const NO_SPAN: u64 = u64::MAX;
+
+/// The functions that a host offers; all may be called from any thread, and none unwinds.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HostServicesRef)))]
 #[sabi(missing_field(option))]
 pub struct HostServices {
     pub enabled: extern "C" fn(RawMetadata<'_>) -> bool,
-    /// Metadata, fields as text (`message` first, then ` key=value`…), parent span or 0.
+    /// Metadata, fields as text (`message` first, then ` key=value`…), parent span.
     pub event: extern "C" fn(RawMetadata<'_>, RStr<'_>, u64),
-    /// Metadata, fields, parent span or 0 → id, not 0.
+    /// Metadata, fields, parent span → id, 0 when the host has no span to show for it.
     pub new_span: extern "C" fn(RawMetadata<'_>, RStr<'_>, u64) -> u64,
     pub record: extern "C" fn(u64, RStr<'_>),
     pub enter: extern "C" fn(u64),

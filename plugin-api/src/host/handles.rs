@@ -1,7 +1,8 @@
 //! Components as a host holds and calls them.
 
+use super::Component;
 use crate::abi::root::{BoxedMetric, BoxedTask};
-use crate::abi::{answer, from_json, to_json};
+use crate::abi::{from_json, to_json};
 use crate::error::{Error, Result};
 use crate::info::{DataInfo, OutputInfo, TaskInfo};
 use crate::metric::Scores;
@@ -12,11 +13,12 @@ use crate::values::Values;
 /// A metric of a plugin.
 pub struct MetricHandle {
     object: BoxedMetric,
+    from: Component,
 }
 
 impl MetricHandle {
-    pub(super) fn new(object: BoxedMetric) -> Self {
-        Self { object }
+    pub(super) fn new(object: BoxedMetric, from: Component) -> Self {
+        Self { object, from }
     }
 
     /// Tells it what the task puts out.
@@ -25,7 +27,7 @@ impl MetricHandle {
     /// The metric cannot work on it.
     pub fn begin(&mut self, output: &OutputInfo) -> Result<()> {
         let text = to_json(output)?;
-        answer(self.object.begin(text.as_rstr()))
+        self.from.answer(self.object.begin(text.as_rstr()))
     }
 
     /// Takes in a batch.
@@ -33,7 +35,8 @@ impl MetricHandle {
     /// # Errors
     /// The columns do not fit each other or the metric.
     pub fn update(&mut self, predictions: &Values, references: &Values) -> Result<()> {
-        answer(self.object.update(predictions, references))
+        self.from
+            .answer(self.object.update(predictions, references))
     }
 
     /// Takes in all that `other` has seen.
@@ -46,7 +49,7 @@ impl MetricHandle {
                 "only metrics of the same kind can be merged",
             ));
         }
-        answer(self.object.absorb(other.object.release()))
+        self.from.answer(self.object.absorb(other.object.release()))
     }
 
     /// The scores of all that was seen.
@@ -54,18 +57,19 @@ impl MetricHandle {
     /// # Errors
     /// The metric failed.
     pub fn compute(&self) -> Result<Scores> {
-        from_json(answer(self.object.compute())?.as_str())
+        from_json(self.from.answer(self.object.compute())?.as_str())
     }
 }
 
 /// A task of a plugin. May be called from several threads at once.
 pub struct TaskHandle {
     object: BoxedTask,
+    from: Component,
 }
 
 impl TaskHandle {
-    pub(super) fn new(object: BoxedTask) -> Self {
-        Self { object }
+    pub(super) fn new(object: BoxedTask, from: Component) -> Self {
+        Self { object, from }
     }
 
     /// What it reads, makes, needs and puts out.
@@ -73,7 +77,7 @@ impl TaskHandle {
     /// # Errors
     /// The task failed.
     pub fn describe(&self) -> Result<TaskInfo> {
-        from_json(answer(self.object.describe())?.as_str())
+        from_json(self.from.answer(self.object.describe())?.as_str())
     }
 
     /// Tells it what was found in the data.
@@ -82,7 +86,7 @@ impl TaskHandle {
     /// The data is not what the task can work on.
     pub fn prepare(&mut self, data: &DataInfo) -> Result<()> {
         let text = to_json(data)?;
-        answer(self.object.prepare(text.as_rstr()))
+        self.from.answer(self.object.prepare(text.as_rstr()))
     }
 
     /// Makes examples of records.
@@ -90,7 +94,9 @@ impl TaskHandle {
     /// # Errors
     /// A record is not what the task can work on.
     pub fn encode(&self, records: &RecordBatch, tokenizer: &SharedTokenizer) -> Result<Examples> {
-        let raw = answer(self.object.encode(records.raw(), tokenizer.object()))?;
+        let raw = self
+            .from
+            .answer(self.object.encode(records.raw(), tokenizer.object()))?;
         let examples = Examples::from_raw(raw)?;
         let count = records.len();
         if (0..examples.len()).any(|example| examples.record_of(example) >= count) {
@@ -108,17 +114,17 @@ pub(super) mod torch {
     use abi_stable::std_types::{RBox, RStr, RString, RVec};
     use tch::Tensor;
 
-    use super::{TaskHandle, answer, from_json, to_json};
+    use super::{Component, TaskHandle, from_json, to_json};
     use crate::abi::model::{
         BuildObject, BuildObject_TO, ForwardArgs, ParamRequest, SiteObject, SiteObject_TO,
     };
     use crate::abi::peft::AttachedObject_TO;
     use crate::abi::root::{BoxedBuild, BoxedModel, BoxedPeft};
     use crate::abi::{AbiResult, TD_Opaque};
-    use crate::error::Result;
+    use crate::error::{Error, Result};
     use crate::info::{BuildInfo, Init, ModelInfo, ModelView, Plan, SiteInfo};
     use crate::model::{Forward, map, tensors};
-    use crate::panic::guard;
+    use crate::panic::{contain, guard};
     use crate::task::{Loss, Predictions};
     use crate::tensor::{NamedTensors, RawTensor, TensorMap};
 
@@ -174,13 +180,17 @@ pub(super) mod torch {
         }
 
         fn info(&self) -> RString {
-            to_json(&self.0.info()).unwrap_or_else(|_| RString::from("{}"))
+            // Empty is no JSON: the builder then fails instead of building something else.
+            contain(RString::new(), || {
+                to_json(&self.0.info()).unwrap_or_default()
+            })
         }
     }
 
     impl SiteObject for Served<Box<dyn SiteHost>> {
         fn attached(&self) -> u32 {
-            self.0.attached()
+            // Not 0 after a panic, so that `apply` is called and tells.
+            contain(u32::MAX, || self.0.attached())
         }
 
         fn apply(&self, args: ForwardArgs, raw: RVec<RawTensor>) -> AbiResult<RVec<RawTensor>> {
@@ -201,19 +211,23 @@ pub(super) mod torch {
         /// # Errors
         /// An output or a field is missing, or libtorch refuses an operation.
         pub fn loss(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Loss> {
-            let raw = answer(self.object.loss(outputs.share(), batch.share()))?;
+            let raw = self
+                .from
+                .answer(self.object.loss(outputs.share(), batch.share()))?;
             Ok(Loss {
                 sum: raw.sum.into(),
                 weight: raw.weight,
             })
         }
 
-        /// Predictions of a batch, checked to be one an example and well-formed.
+        /// Predictions of a batch, checked to be well-formed and to have a reference each, or none.
         ///
         /// # Errors
         /// An output is missing, or libtorch refuses an operation.
         pub fn predict(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Predictions> {
-            let raw = answer(self.object.predict(outputs.share(), batch.share()))?;
+            let raw = self
+                .from
+                .answer(self.object.predict(outputs.share(), batch.share()))?;
             let made = Predictions {
                 predictions: raw.predictions,
                 references: raw.references.into_option(),
@@ -221,6 +235,11 @@ pub(super) mod torch {
             made.predictions.validate()?;
             if let Some(references) = &made.references {
                 references.validate()?;
+                let (p, r) = (made.predictions.len(), references.len());
+                if p != r {
+                    let message = format!("the task made {p} predictions with {r} references");
+                    return Err(Error::data(message).with_component(&*self.from.0));
+                }
             }
             Ok(made)
         }
@@ -229,11 +248,12 @@ pub(super) mod torch {
     /// A model of a plugin.
     pub struct ModelHandle {
         object: BoxedModel,
+        from: Component,
     }
 
     impl ModelHandle {
-        pub(in crate::host) fn new(object: BoxedModel) -> Self {
-            Self { object }
+        pub(in crate::host) fn new(object: BoxedModel, from: Component) -> Self {
+            Self { object, from }
         }
 
         /// What it tells of itself.
@@ -241,7 +261,7 @@ pub(super) mod torch {
         /// # Errors
         /// The model failed.
         pub fn describe(&self) -> Result<ModelInfo> {
-            from_json(answer(self.object.describe())?.as_str())
+            from_json(self.from.answer(self.object.describe())?.as_str())
         }
 
         /// Computes named outputs from named inputs.
@@ -249,18 +269,21 @@ pub(super) mod torch {
         /// # Errors
         /// An input is missing or of a wrong shape, or libtorch refuses an operation.
         pub fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
-            answer(self.object.forward(forward.args(), inputs.share())).map(map)
+            self.from
+                .answer(self.object.forward(forward.args(), inputs.share()))
+                .map(map)
         }
     }
 
     /// A PEFT method of a plugin.
     pub struct PeftHandle {
         object: BoxedPeft,
+        from: Component,
     }
 
     impl PeftHandle {
-        pub(in crate::host) fn new(object: BoxedPeft) -> Self {
-            Self { object }
+        pub(in crate::host) fn new(object: BoxedPeft, from: Component) -> Self {
+            Self { object, from }
         }
 
         /// Where it attaches and what stays trainable.
@@ -269,7 +292,7 @@ pub(super) mod torch {
         /// A target matches nothing.
         pub fn plan(&mut self, model: &ModelView) -> Result<Plan> {
             let text = to_json(model)?;
-            from_json(answer(self.object.plan(text.as_rstr()))?.as_str())
+            from_json(self.from.answer(self.object.plan(text.as_rstr()))?.as_str())
         }
 
         /// The computation at a site.
@@ -283,11 +306,13 @@ pub(super) mod torch {
             build: impl BuildHost,
         ) -> Result<AttachedHandle> {
             let text = to_json(site)?;
-            let object = answer(
-                self.object
-                    .attach(text.as_rstr(), weights.share(), serve(build)),
-            )?;
-            Ok(AttachedHandle { object })
+            let object = self.from.answer(self.object.attach(
+                text.as_rstr(),
+                weights.share(),
+                serve(build),
+            ))?;
+            let from = self.from.clone();
+            Ok(AttachedHandle { object, from })
         }
 
         /// What goes into `adapter_config.json`; `None` when the result is a whole model.
@@ -299,7 +324,10 @@ pub(super) mod torch {
             model: &ModelView,
         ) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
             let text = to_json(model)?;
-            let config = answer(self.object.adapter_config(text.as_rstr()))?.into_option();
+            let config = self
+                .from
+                .answer(self.object.adapter_config(text.as_rstr()))?
+                .into_option();
             config.map(|config| from_json(config.as_str())).transpose()
         }
 
@@ -308,7 +336,18 @@ pub(super) mod torch {
         /// # Errors
         /// The method failed.
         pub fn file_name(&self, parameter: &str) -> Result<String> {
-            answer(self.object.file_name(parameter.into())).map(RString::into_string)
+            self.from
+                .answer(self.object.file_name(parameter.into()))
+                .map(RString::into_string)
+        }
+
+        /// Whether a tensor of an adapter file that is no trained parameter's may be left out of
+        /// account.
+        ///
+        /// # Errors
+        /// The method failed.
+        pub fn is_redundant(&self, tensor: &str) -> Result<bool> {
+            self.from.answer(self.object.is_redundant(tensor.into()))
         }
 
         /// After each backward pass, before the optimizer's step.
@@ -316,7 +355,7 @@ pub(super) mod torch {
         /// # Errors
         /// The method failed.
         pub fn after_backward(&mut self, step: u64, total: u64) -> Result<()> {
-            answer(self.object.after_backward(step, total))
+            self.from.answer(self.object.after_backward(step, total))
         }
 
         /// A scalar to add to the normalised loss.
@@ -324,7 +363,9 @@ pub(super) mod torch {
         /// # Errors
         /// The method failed.
         pub fn extra_loss(&self, forward: &Forward) -> Result<Option<Tensor>> {
-            Ok(answer(self.object.extra_loss(forward.fork()))?
+            Ok(self
+                .from
+                .answer(self.object.extra_loss(forward.fork()))?
                 .into_option()
                 .map(Tensor::from))
         }
@@ -333,6 +374,7 @@ pub(super) mod torch {
     /// An attached computation of a plugin.
     pub struct AttachedHandle {
         object: AttachedObject_TO<'static, RBox<()>>,
+        from: Component,
     }
 
     impl AttachedHandle {
@@ -342,7 +384,9 @@ pub(super) mod torch {
         /// libtorch refuses an operation.
         pub fn forward(&self, raw: Vec<Tensor>, forward: &Forward) -> Result<Vec<Tensor>> {
             let raw = raw.into_iter().map(RawTensor::from).collect();
-            answer(self.object.forward(forward.args(), raw)).map(tensors)
+            self.from
+                .answer(self.object.forward(forward.args(), raw))
+                .map(tensors)
         }
 
         /// What to add to the site's weights so that the attachment can go.
@@ -350,7 +394,11 @@ pub(super) mod torch {
         /// # Errors
         /// libtorch refuses an operation.
         pub fn delta(&self) -> Result<Option<TensorMap>> {
-            Ok(answer(self.object.delta())?.into_option().map(map))
+            Ok(self
+                .from
+                .answer(self.object.delta())?
+                .into_option()
+                .map(map))
         }
     }
 }

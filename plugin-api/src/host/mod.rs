@@ -13,6 +13,8 @@ pub use handles::TaskHandle;
 pub use handles::torch::{AttachedHandle, BuildHost, ModelHandle, PeftHandle, SiteHost};
 pub use services::{Services, set_services};
 
+use std::sync::Arc;
+
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, check_layout_compatibility,
@@ -22,7 +24,7 @@ use abi_stable::type_layout::TypeLayout;
 use thiserror::Error;
 
 use crate::abi::root::PluginRootRef;
-use crate::abi::{answer, from_json};
+use crate::abi::{AbiResult, answer, from_json};
 
 /// Why a library's table cannot be used.
 #[derive(Debug, Error)]
@@ -53,6 +55,7 @@ pub enum OpenError {
 #[derive(Clone, Copy)]
 pub struct Plugin {
     root: PluginRootRef,
+    name: &'static str,
 }
 
 impl Plugin {
@@ -68,32 +71,54 @@ impl Plugin {
     /// # Errors
     /// See [`OpenError`].
     pub unsafe fn from_symbol(symbol: *const std::ffi::c_void) -> Result<Self, OpenError> {
-        // SAFETY: the caller vouches for the symbol; `AbiHeaderRef` is a transparent reference to
-        // what stands there, and `upgrade` checks its magic string before anything else.
-        let header: AbiHeaderRef = unsafe { std::mem::transmute(symbol) };
-        let header = header
-            .upgrade()
-            .map_err(|error| OpenError::Header(first_line(&error.to_string())))?;
-        check_layout(header)?;
-        // SAFETY: one of the two layouts extends the other, and every entry that may be missing
-        // is looked up through its prefix accessor.
-        let root: PluginRootRef = unsafe { header.unchecked_layout() }
-            .map_err(|error| OpenError::Table(error.to_string()))?;
-        Self { root }.start()
+        crate::panic::install_hook();
+        // The check walks what the library says of its types, and a wrong library may say anything.
+        let checked = crate::panic::catch(|| {
+            // SAFETY: as this function's.
+            unsafe { check(symbol) }
+        });
+        let root = checked.unwrap_or_else(|caught| {
+            caught.forget();
+            Err(OpenError::Header("the check of its types panicked".into()))
+        })?;
+        answer(root.start()(services::table())).map_err(OpenError::Start)?;
+        Ok(Self::of(root))
     }
 
     /// The plugin of a crate that is linked into this program: `Plugin::linked(tenon_bert::tenon_plugin())`.
     ///
-    /// # Errors
-    /// Its start failed.
-    pub fn linked(root: PluginRootRef) -> Result<Self, OpenError> {
-        Self { root }.start()
+    /// It shares the program's panic hook and `tracing` dispatcher, so unlike an opened library it
+    /// needs none of its own.
+    #[must_use]
+    pub fn linked(root: PluginRootRef) -> Self {
+        crate::panic::install_hook();
+        crate::services::install(services::table());
+        Self::of(root)
     }
 
-    fn start(self) -> Result<Self, OpenError> {
-        let services = services::table();
-        answer(self.root.start()(services)).map_err(OpenError::Start)?;
-        Ok(self)
+    fn of(root: PluginRootRef) -> Self {
+        let manifest = from_json::<serde_json::Value>(root.manifest()().as_str());
+        let package = manifest
+            .as_ref()
+            .ok()
+            .and_then(|all| all["package"].as_str());
+        let name = package.unwrap_or("plugin");
+        let name = name.strip_prefix("tenon-").unwrap_or(name).to_owned();
+        // A plugin is never closed, so its name may live as long.
+        Self {
+            root,
+            name: name.leak(),
+        }
+    }
+
+    /// The plugin's name: its package's without a leading `tenon-`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn component(&self, id: &str) -> Component {
+        Component(format!("{}::{id}", self.name).into())
     }
 
     /// The manifest: one line of JSON.
@@ -107,7 +132,9 @@ impl Plugin {
     /// # Errors
     /// The plugin has no such metric, or it refuses the options.
     pub fn metric(&self, id: &str, options: &str) -> crate::Result<MetricHandle> {
-        answer(self.root.metric()(id.into(), options.into())).map(MetricHandle::new)
+        let from = self.component(id);
+        from.answer(self.root.metric()(id.into(), options.into()))
+            .map(|object| MetricHandle::new(object, from))
     }
 
     /// Creates a task from its options as JSON.
@@ -115,7 +142,9 @@ impl Plugin {
     /// # Errors
     /// The plugin has no such task, or it refuses the options.
     pub fn task(&self, id: &str, options: &str) -> crate::Result<TaskHandle> {
-        answer(self.root.task()(id.into(), options.into())).map(TaskHandle::new)
+        let from = self.component(id);
+        from.answer(self.root.task()(id.into(), options.into()))
+            .map(|object| TaskHandle::new(object, from))
     }
 
     /// The options that an `adapter_config.json` describes.
@@ -127,7 +156,8 @@ impl Plugin {
         id: &str,
         config: &str,
     ) -> crate::Result<serde_json::Map<String, serde_json::Value>> {
-        let options = answer(self.root.import_adapter()(id.into(), config.into()))?;
+        let from = self.component(id);
+        let options = from.answer(self.root.import_adapter()(id.into(), config.into()))?;
         from_json(options.as_str())
     }
 
@@ -143,7 +173,9 @@ impl Plugin {
         build: impl BuildHost,
     ) -> crate::Result<ModelHandle> {
         let build = handles::torch::serve(build);
-        answer(self.root.model()(id.into(), options.into(), build)).map(ModelHandle::new)
+        let from = self.component(id);
+        from.answer(self.root.model()(id.into(), options.into(), build))
+            .map(|object| ModelHandle::new(object, from))
     }
 
     /// Creates a PEFT method from its options as JSON.
@@ -152,8 +184,49 @@ impl Plugin {
     /// The plugin has no such method, or it refuses the options.
     #[cfg(feature = "torch")]
     pub fn peft(&self, id: &str, options: &str) -> crate::Result<PeftHandle> {
-        answer(self.root.peft()(id.into(), options.into())).map(PeftHandle::new)
+        let from = self.component(id);
+        from.answer(self.root.peft()(id.into(), options.into()))
+            .map(|object| PeftHandle::new(object, from))
     }
+}
+
+/// A component's full name, put on the errors that come from it.
+#[derive(Clone)]
+struct Component(Arc<str>);
+
+impl Component {
+    fn answer<T>(&self, result: AbiResult<T>) -> crate::Result<T> {
+        answer(result).map_err(|error| match error.component() {
+            // A service of the host that the component called, or a component within it.
+            Some(other) if !self.is(other) => error,
+            _ => error.with_component(&*self.0),
+        })
+    }
+
+    /// Inside its plugin a component is known by its short name.
+    fn is(&self, short: &str) -> bool {
+        self.0.rsplit("::").next() == Some(short)
+    }
+}
+
+/// Checks the header and takes the table.
+///
+/// # Safety
+/// As [`Plugin::from_symbol`].
+unsafe fn check(symbol: *const std::ffi::c_void) -> Result<PluginRootRef, OpenError> {
+    if symbol.is_null() {
+        return Err(OpenError::Header("its symbol is null".into()));
+    }
+    // SAFETY: the caller vouches for the symbol; `AbiHeaderRef` is a transparent reference to
+    // what stands there, and `upgrade` checks its magic string before anything else.
+    let header: AbiHeaderRef = unsafe { std::mem::transmute(symbol) };
+    let header = header
+        .upgrade()
+        .map_err(|error| OpenError::Header(first_line(&error.to_string())))?;
+    check_layout(header)?;
+    // SAFETY: one of the two layouts extends the other, and every entry that may be missing
+    // is looked up through its prefix accessor.
+    unsafe { header.unchecked_layout() }.map_err(|error| OpenError::Table(error.to_string()))
 }
 
 fn check_layout(header: &'static LibHeader) -> Result<(), OpenError> {

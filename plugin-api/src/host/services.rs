@@ -1,7 +1,6 @@
 //! The host's services as the functions that plugins call.
 
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -10,6 +9,7 @@ use abi_stable::std_types::{RStr, RString};
 
 use super::trace;
 use crate::abi::services::{HostServices, HostServicesRef, IndexedCall};
+use crate::panic::contain;
 
 /// What a host offers to plugins; every method may be called from any thread.
 pub trait Services: Send + Sync + 'static {
@@ -41,7 +41,7 @@ fn call<T>(fallback: T, body: impl FnOnce(&dyn Services) -> T) -> T {
     let Some(services) = SERVICES.get() else {
         return fallback;
     };
-    catch_unwind(AssertUnwindSafe(|| body(&**services))).unwrap_or(fallback)
+    contain(fallback, || body(&**services))
 }
 
 extern "C" fn progress_start(what: RStr<'_>, unit: RStr<'_>, total: u64) -> u64 {
@@ -80,10 +80,11 @@ extern "C" fn parallel_for(count: u64, data: *const c_void, body: IndexedCall) {
     let shared = Shared(data);
     let shared = &shared;
     let each = move |index: usize| (body.call)(shared.0, index as u64);
-    match SERVICES.get() {
+    // The calling side counts the calls, so it sees when a panic cut them short.
+    contain((), || match SERVICES.get() {
         Some(services) => services.parallel_for(count as usize, &each),
         None => (0..count as usize).for_each(each),
-    }
+    });
 }
 
 /// The table that plugins get; made once.

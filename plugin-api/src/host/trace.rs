@@ -4,18 +4,21 @@
 //! a fixed, small set, so one is made (and leaked) at the first use of each and kept in a table.
 
 use std::collections::HashMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
 use abi_stable::std_types::RStr;
 use tracing::callsite::{Callsite, Identifier};
 use tracing::dispatcher::get_default;
 use tracing::field::{FieldSet, Value};
+use tracing::level_filters::LevelFilter;
 use tracing::metadata::Kind;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata};
+use tracing::{Dispatch, Event, Level, Metadata};
 
-use crate::abi::services::RawMetadata;
+use crate::abi::services::{CURRENT_SPAN, NO_SPAN, RawMetadata};
+use crate::panic::contain;
+use crate::services::mix;
 
 /// The one field that carries a plugin's fields as text.
 const FIELDS: &[&str] = &["message"];
@@ -35,28 +38,50 @@ impl Callsite for Place {
     }
 }
 
-type Key = (u8, String, String, String, u32);
+/// Every place that was seen, by [`shape`].
+static PLACES: LazyLock<RwLock<HashMap<u64, Vec<&'static Place>>>> = LazyLock::new(RwLock::default);
 
+/// The metadata of a place, made at its first use. Later uses allocate nothing.
 fn place(raw: &RawMetadata<'_>) -> &'static Metadata<'static> {
-    static PLACES: RwLock<Option<HashMap<Key, &'static Place>>> = RwLock::new(None);
-    let key = (
-        raw.level,
-        raw.target.to_string(),
-        raw.name.to_string(),
-        raw.file.to_string(),
-        raw.line,
-    );
-    let known = PLACES.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(place) = known.as_ref().and_then(|places| places.get(&key)) {
-        return place.metadata();
+    let key = shape(raw);
+    let find = |places: &HashMap<u64, Vec<&'static Place>>| {
+        let alike = places.get(&key)?.iter();
+        alike
+            .map(|place| place.metadata())
+            .find(|known| is(known, raw))
+    };
+    if let Some(known) = find(&PLACES.read().unwrap_or_else(PoisonError::into_inner)) {
+        return known;
     }
-    drop(known);
     let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
-    let place = places
-        .get_or_insert_default()
-        .entry(key)
-        .or_insert_with(|| make(raw));
-    place.metadata()
+    // Another thread may have made it since.
+    if let Some(known) = find(&places) {
+        return known;
+    }
+    let new = make(raw);
+    places.entry(key).or_default().push(new);
+    drop(places);
+    // Filters on spans learn of the places that exist here; they may call us, so without the lock.
+    tracing::callsite::register(new);
+    new.metadata()
+}
+
+/// What is quick to see of a place; [`is`] tells those of the same shape apart.
+fn shape(raw: &RawMetadata<'_>) -> u64 {
+    let lengths = [raw.target.len(), raw.name.len(), raw.file.len()];
+    let start = u64::from(raw.line) << 3 | u64::from(raw.level);
+    lengths
+        .into_iter()
+        .fold(start, |hash, length| mix(hash ^ length as u64))
+}
+
+fn is(known: &Metadata<'_>, raw: &RawMetadata<'_>) -> bool {
+    *known.level() == level(raw.level)
+        && known.is_span() != raw.name.is_empty()
+        && (raw.name.is_empty() || known.name() == raw.name.as_str())
+        && known.line().unwrap_or(0) == raw.line
+        && known.target() == raw.target.as_str()
+        && known.file().unwrap_or("") == raw.file.as_str()
 }
 
 fn make(raw: &RawMetadata<'_>) -> &'static Place {
@@ -110,29 +135,37 @@ macro_rules! with_values {
 }
 
 pub(super) extern "C" fn enabled(raw: RawMetadata<'_>) -> bool {
-    if level(raw.level) > tracing::level_filters::LevelFilter::current() {
+    if level(raw.level) > LevelFilter::current() {
         return false;
     }
-    let metadata = place(&raw);
-    get_default(|dispatch| dispatch.enabled(metadata))
+    contain(false, || {
+        let metadata = place(&raw);
+        get_default(|dispatch| dispatch.enabled(metadata))
+    })
 }
 
 pub(super) extern "C" fn event(raw: RawMetadata<'_>, text: RStr<'_>, parent: u64) {
-    let metadata = place(&raw);
-    with_values!(metadata, text, |values| match parent {
-        0 => Event::dispatch(metadata, values),
-        id => Event::child_of(Id::from_u64(id), metadata, values),
+    contain((), || {
+        let metadata = place(&raw);
+        with_values!(metadata, text, |values| match parent {
+            CURRENT_SPAN => Event::dispatch(metadata, values),
+            NO_SPAN => Event::child_of(None, metadata, values),
+            id => Event::child_of(Id::from_u64(id), metadata, values),
+        });
     });
 }
 
 pub(super) extern "C" fn new_span(raw: RawMetadata<'_>, text: RStr<'_>, parent: u64) -> u64 {
-    let metadata = place(&raw);
-    with_values!(metadata, text, |values| {
-        let attributes = match parent {
-            0 => Attributes::new(metadata, values),
-            id => Attributes::child_of(Id::from_u64(id), metadata, values),
-        };
-        get_default(|dispatch| dispatch.new_span(&attributes).into_u64())
+    contain(0, || {
+        let metadata = place(&raw);
+        with_values!(metadata, text, |values| {
+            let attributes = match parent {
+                CURRENT_SPAN => Attributes::new(metadata, values),
+                NO_SPAN => Attributes::new_root(metadata, values),
+                id => Attributes::child_of(Id::from_u64(id), metadata, values),
+            };
+            get_default(|dispatch| dispatch.new_span(&attributes).into_u64())
+        })
     })
 }
 
@@ -146,24 +179,45 @@ pub(super) extern "C" fn record(span: u64, text: RStr<'_>) {
         file: "".into(),
         line: 0,
     };
-    let metadata = PLACE.get_or_init(|| make(&raw())).metadata();
-    with_values!(metadata, text, |values| {
-        get_default(|dispatch| dispatch.record(&Id::from_u64(span), &Record::new(values)));
+    on(span, |dispatch, span| {
+        let metadata = PLACE.get_or_init(|| make(&raw())).metadata();
+        with_values!(metadata, text, |values| {
+            dispatch.record(span, &Record::new(values));
+        });
     });
 }
 
 pub(super) extern "C" fn enter(span: u64) {
-    get_default(|dispatch| dispatch.enter(&Id::from_u64(span)));
+    on(span, Dispatch::enter);
 }
 
 pub(super) extern "C" fn exit(span: u64) {
-    get_default(|dispatch| dispatch.exit(&Id::from_u64(span)));
+    on(span, Dispatch::exit);
 }
 
 pub(super) extern "C" fn clone_span(span: u64) {
-    get_default(|dispatch| dispatch.clone_span(&Id::from_u64(span)));
+    on(span, |dispatch, span| {
+        dispatch.clone_span(span);
+    });
 }
 
 pub(super) extern "C" fn close_span(span: u64) {
-    get_default(|dispatch| dispatch.try_close(Id::from_u64(span)));
+    on(span, |dispatch, span| {
+        dispatch.try_close(span.clone());
+    });
+}
+
+/// Tells the dispatcher something of a span. A subscriber may panic, on ids that it does not know
+/// among others; that must not cross.
+fn on(span: u64, tell: impl FnOnce(&Dispatch, &Id)) {
+    contain((), || {
+        let span = Id::from_u64(span);
+        // The dispatcher wants a function that it may call again, and calls it once.
+        let mut tell = Some(tell);
+        get_default(|dispatch| {
+            if let Some(tell) = tell.take() {
+                tell(dispatch, &span);
+            }
+        });
+    });
 }
