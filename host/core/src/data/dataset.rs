@@ -1,0 +1,326 @@
+//! A dataset: the rows of one or more files, by number.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::error::DataError;
+use super::format::Format;
+use super::parquet::{self, ParquetFile};
+use super::ring::in_order;
+use super::rows::Rows;
+use super::source::Source;
+use super::text::{self, TextFile};
+use super::value::{Projection, Record};
+
+/// Rows that are read in one piece of a parallel pass.
+const PIECE: usize = 1024;
+/// How many bad rows are kept with their reason.
+const REPORTED: usize = 5;
+
+/// What to do about a row that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadRows {
+    /// The first one read is an error.
+    #[default]
+    Error,
+    /// All are found in one pass when the dataset is opened, left out, and counted.
+    Skip,
+}
+
+/// How a dataset is read.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Columns to read.
+    pub columns: Projection,
+    /// What to do about bad rows.
+    pub bad_rows: BadRows,
+    /// The longest row that is accepted, in bytes (default 64 MiB).
+    pub longest_row: u64,
+    /// Threads for passes over the data (default: one a core).
+    pub threads: usize,
+    /// Bytes of decoded parquet kept in memory, per file (default 256 MiB).
+    pub parquet_budget: usize,
+    /// Folder that keeps unpacked gzip files between runs; without it they are unpacked into a
+    /// temporary file each time.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            columns: Projection::All,
+            bad_rows: BadRows::Error,
+            longest_row: 64 << 20,
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
+            parquet_budget: 256 << 20,
+            cache: None,
+        }
+    }
+}
+
+/// The bad rows that were left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many.
+    pub count: u64,
+    /// The first few, with file, line and reason.
+    pub first: Vec<String>,
+}
+
+impl Skipped {
+    pub(crate) fn add(&mut self, error: &DataError) {
+        self.count += 1;
+        if self.first.len() < REPORTED {
+            self.first.push(error.to_string());
+        }
+    }
+}
+
+/// The rows of a source, by number. Memory does not grow with the size of the files, apart from
+/// about one byte a row of text.
+pub struct Dataset {
+    name: String,
+    files: Vec<DataFile>,
+    /// Rows that can be read, of all rows of the files.
+    rows: Rows,
+    skipped: Skipped,
+    threads: usize,
+}
+
+struct DataFile {
+    path: PathBuf,
+    first_row: usize,
+    body: Body,
+}
+
+enum Body {
+    Text(TextFile),
+    Parquet(ParquetFile),
+}
+
+impl Dataset {
+    /// Opens the files of `source` and finds their rows: one pass over text, the footers of
+    /// parquet; one more pass that parses every row where bad ones are to be skipped.
+    ///
+    /// # Errors
+    /// A file that cannot be read or lacks a column, no rows at all, or, when skipping, more than
+    /// half of them bad.
+    pub fn open(source: &Source, options: &OpenOptions) -> Result<Self, DataError> {
+        let mut files = Vec::with_capacity(source.files.len());
+        let mut total = 0;
+        for (path, gzip) in &source.files {
+            let body = match &source.format {
+                Format::Parquet => Body::Parquet(ParquetFile::open(
+                    path,
+                    &options.columns,
+                    options.parquet_budget,
+                )?),
+                format => Body::Text(TextFile::open(
+                    path,
+                    *gzip,
+                    format,
+                    &options.columns,
+                    options.longest_row,
+                    options.threads,
+                    options.cache.as_deref(),
+                )?),
+            };
+            let len = match &body {
+                Body::Text(file) => file.len(),
+                Body::Parquet(file) => file.len(),
+            };
+            // An empty shard is no fault; it has no row to be found in.
+            if len > 0 {
+                files.push(DataFile {
+                    path: path.clone(),
+                    first_row: total,
+                    body,
+                });
+                total += usize::try_from(len).map_err(|_| {
+                    DataError::format(path, "more rows than this machine can count")
+                })?;
+            }
+        }
+        if total == 0 {
+            return Err(DataError::NoRows {
+                name: source.name.clone(),
+            });
+        }
+        let mut dataset = Self {
+            name: source.name.clone(),
+            files,
+            rows: Rows::All(total),
+            skipped: Skipped::default(),
+            threads: options.threads.max(1),
+        };
+        if options.bad_rows == BadRows::Skip {
+            dataset.leave_out_bad_rows()?;
+        }
+        Ok(dataset)
+    }
+
+    /// The source as the run file names it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of rows, bad ones left out if so chosen.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Never true: a dataset without rows does not open.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The bad rows that were left out.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// Threads for passes over the data.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Paths of the files with rows.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// Names of the classes of `column`, by number, where a parquet file written by Hugging
+    /// Face's `datasets` declares them (`ClassLabel`).
+    pub fn class_names(&self, column: &str) -> Option<Vec<String>> {
+        self.files.iter().find_map(|file| match &file.body {
+            Body::Parquet(file) => file.class_names(column),
+            Body::Text(_) => None,
+        })
+    }
+
+    /// Row `row`, 0-based.
+    ///
+    /// # Errors
+    /// A bad row, a file that cannot be read, or a row beyond [`Dataset::len`].
+    pub fn get(&self, row: usize) -> Result<Record, DataError> {
+        self.reader().get(row)
+    }
+
+    /// Rows in the order given; neighbours cost least.
+    ///
+    /// # Errors
+    /// As for [`Dataset::get`]; the first one ends the call.
+    pub fn get_many(&self, rows: &[usize]) -> Result<Vec<Record>, DataError> {
+        let mut reader = self.reader();
+        rows.iter().map(|&row| reader.get(row)).collect()
+    }
+
+    /// A reader with its own buffers, for one thread.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            dataset: self,
+            file: usize::MAX,
+            cursor: None,
+        }
+    }
+
+    /// Which rows of the files are in the dataset.
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    fn leave_out_bad_rows(&mut self) -> Result<(), DataError> {
+        let total = self.len();
+        let mut bad = Vec::new();
+        let mut skipped = Skipped::default();
+        let check = |piece: usize| {
+            let mut reader = self.reader();
+            let rows = piece * PIECE..total.min((piece + 1) * PIECE);
+            rows.filter_map(|row| reader.get(row).err().map(|error| (row, error)))
+                .collect::<Vec<_>>()
+        };
+        in_order(total.div_ceil(PIECE), self.threads, check, |found| {
+            for (row, error) in found {
+                if !error.is_row() {
+                    return Err(error);
+                }
+                skipped.add(&error);
+                bad.push(row as u64);
+            }
+            Ok(())
+        })?;
+        if bad.len() * 2 > total {
+            let first = skipped.first.into_iter().next().unwrap_or_default();
+            return Err(DataError::TooManyBadRows {
+                bad: bad.len() as u64,
+                total: total as u64,
+                first,
+            });
+        }
+        self.rows = Rows::except(total, bad);
+        self.skipped = skipped;
+        Ok(())
+    }
+}
+
+/// Reads rows of a [`Dataset`] one at a time; reading on is cheaper than jumping.
+pub struct Reader<'a> {
+    dataset: &'a Dataset,
+    file: usize,
+    cursor: Option<Cursor<'a>>,
+}
+
+enum Cursor<'a> {
+    Text(text::Cursor<'a>),
+    Parquet(parquet::Cursor<'a>),
+}
+
+impl Reader<'_> {
+    /// Row `row`, 0-based.
+    ///
+    /// # Errors
+    /// As for [`Dataset::get`].
+    pub fn get(&mut self, row: usize) -> Result<Record, DataError> {
+        let dataset = self.dataset;
+        let place = dataset.rows.get(row).ok_or(DataError::OutOfRange {
+            row,
+            len: dataset.len(),
+        })?;
+        let number = dataset
+            .files
+            .partition_point(|file| file.first_row <= place)
+            - 1;
+        let file = &dataset.files[number];
+        if self.file != number {
+            self.cursor = None;
+            self.file = number;
+        }
+        let cursor = self.cursor.get_or_insert_with(|| match &file.body {
+            Body::Text(file) => Cursor::Text(file.cursor()),
+            Body::Parquet(file) => Cursor::Parquet(file.cursor()),
+        });
+        let row = (place - file.first_row) as u64;
+        match cursor {
+            Cursor::Text(cursor) => cursor.get(row),
+            Cursor::Parquet(cursor) => cursor.get(row),
+        }
+    }
+}
+
+/// Columns of the first file of `source`, from its first row, header or schema, at little cost.
+/// Later rows of jsonl may have others.
+///
+/// # Errors
+/// A file that cannot be read, or a first row that is bad.
+pub fn columns(source: &Source) -> Result<Vec<String>, DataError> {
+    let Some((path, gzip)) = source.files.first() else {
+        return Err(DataError::NoRows {
+            name: source.name.clone(),
+        });
+    };
+    match &source.format {
+        Format::Parquet => parquet::columns(path),
+        format => text::columns(path, *gzip, format, OpenOptions::default().longest_row),
+    }
+}

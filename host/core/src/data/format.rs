@@ -1,0 +1,376 @@
+//! Formats: how the rows of a file are told apart and read.
+//!
+//! What users write is [`FormatOptions`]; what the readers use is [`Format`].
+
+use std::fmt;
+use std::path::Path;
+
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::error::DataError;
+
+/// The formats that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormatKind {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values (RFC 4180), or another delimiter.
+    Csv,
+    /// As csv, separated by tabs.
+    Tsv,
+    /// One row a line without quoting: `label text`, `source ||| target`, or the text alone.
+    Lines,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl FormatKind {
+    const NAMES: &'static str = "jsonl, csv, tsv, lines, parquet";
+
+    /// The format of a file name, and whether it is compressed with gzip.
+    pub fn of(path: &Path) -> Option<(Self, bool)> {
+        let extension = |path: &Path| Some(path.extension()?.to_str()?.to_ascii_lowercase());
+        let outer = extension(path)?;
+        let gzip = outer == "gz";
+        let extension = if gzip {
+            extension(Path::new(path.file_stem()?))?
+        } else {
+            outer
+        };
+        let kind = match extension.as_str() {
+            "jsonl" | "ndjson" | "json" => Self::Jsonl,
+            "csv" => Self::Csv,
+            "tsv" | "tab" => Self::Tsv,
+            "txt" | "text" => Self::Lines,
+            "parquet" | "pq" if !gzip => Self::Parquet,
+            _ => return None,
+        };
+        Some((kind, gzip))
+    }
+}
+
+/// The character encoding of a text file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Encoding {
+    /// UTF-8, with or without a byte order mark.
+    #[default]
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// ISO 8859-1: every byte is the character of that number.
+    #[serde(rename = "latin-1")]
+    Latin1,
+}
+
+/// `format` as users write it: a name such as `"csv"`, or a table.
+///
+/// ```toml
+/// format = "jsonl"
+/// format = { kind = "csv", delimiter = ";", columns = ["id", "text"] }
+/// format = { kind = "lines", delimiter = " ", columns = ["label", "text"] }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FormatOptions {
+    /// The format; by default that of the file's extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<FormatKind>,
+    /// What separates columns: one ASCII character for csv (`,`) and tsv (tab), any text for
+    /// lines (where the last column takes the rest of the line, delimiters included).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// Names of the columns of a file without a header line, or in place of its header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
+    /// Whether the first row of csv or tsv is a header; by default only without `columns`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// Whether double quotes enclose fields of csv and tsv (default true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoting: Option<bool>,
+    /// `utf-8` (default) or `latin-1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
+}
+
+impl<'de> Deserialize<'de> for FormatOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+struct NameOrTable;
+
+impl<'de> Visitor<'de> for NameOrTable {
+    type Value = FormatOptions;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a format ({}) or a table with `kind`", FormatKind::NAMES)
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<FormatOptions, E> {
+        let kind = FormatKind::deserialize(de::value::StrDeserializer::new(name))?;
+        Ok(FormatOptions {
+            kind: Some(kind),
+            ..FormatOptions::default()
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FormatOptions, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            kind: Option<FormatKind>,
+            delimiter: Option<String>,
+            columns: Option<Vec<String>>,
+            header: Option<bool>,
+            quoting: Option<bool>,
+            encoding: Option<Encoding>,
+        }
+        let table = Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        Ok(FormatOptions {
+            kind: table.kind,
+            delimiter: table.delimiter,
+            columns: table.columns,
+            header: table.header,
+            quoting: table.quoting,
+            encoding: table.encoding,
+        })
+    }
+}
+
+/// A format with all its choices made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Jsonl {
+        /// Its characters.
+        encoding: Encoding,
+    },
+    /// Delimited fields, perhaps quoted.
+    Csv {
+        /// Between fields.
+        delimiter: u8,
+        /// Whether `"` encloses fields.
+        quoting: bool,
+        /// Whether the first row names the columns.
+        header: bool,
+        /// Names that replace the header or stand in for it.
+        columns: Option<Vec<String>>,
+        /// Its characters.
+        encoding: Encoding,
+    },
+    /// One row a line, cut at the first delimiters.
+    Lines {
+        /// Between columns; unused where there is one column.
+        delimiter: String,
+        /// Names of the columns.
+        columns: Vec<String>,
+        /// Its characters.
+        encoding: Encoding,
+    },
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl Format {
+    /// The format of `path` under `options`, and whether the file is compressed with gzip.
+    ///
+    /// # Errors
+    /// [`DataError::Format`] for an unknown extension without `kind`, or options that do not fit.
+    pub fn resolve(path: &Path, options: &FormatOptions) -> Result<(Self, bool), DataError> {
+        let guess = FormatKind::of(path);
+        let gzip = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        let kind = options
+            .kind
+            .or(guess.map(|(kind, _)| kind))
+            .ok_or_else(|| {
+                let problem = format!(
+                    "no format is known for this file name; set `format` to one of {}",
+                    FormatKind::NAMES
+                );
+                DataError::format(path, problem)
+            })?;
+        if gzip && kind == FormatKind::Parquet {
+            return Err(DataError::format(
+                path,
+                "parquet inside gzip is not read; unpack it first",
+            ));
+        }
+        options
+            .settle(kind)
+            .map(|format| (format, gzip))
+            .map_err(|problem| DataError::format(path, problem))
+    }
+}
+
+impl FormatOptions {
+    fn settle(&self, kind: FormatKind) -> Result<Format, String> {
+        if let Some(columns) = &self.columns {
+            check_names(columns)?;
+        }
+        let encoding = self.encoding.unwrap_or_default();
+        match kind {
+            FormatKind::Jsonl => {
+                self.refuse("jsonl", &["delimiter", "columns", "header", "quoting"])?;
+                Ok(Format::Jsonl { encoding })
+            }
+            FormatKind::Parquet => {
+                self.refuse(
+                    "parquet",
+                    &["delimiter", "columns", "header", "quoting", "encoding"],
+                )?;
+                Ok(Format::Parquet)
+            }
+            FormatKind::Lines => {
+                self.refuse("lines", &["header", "quoting"])?;
+                let columns = self
+                    .columns
+                    .clone()
+                    .unwrap_or_else(|| vec!["text".to_owned()]);
+                let delimiter = match (&self.delimiter, columns.len()) {
+                    (Some(delimiter), _) if delimiter.is_empty() || delimiter.contains('\n') => {
+                        return Err("`delimiter` must be text without a line end".to_owned());
+                    }
+                    (Some(delimiter), _) => delimiter.clone(),
+                    (None, 1) => String::new(),
+                    (None, _) => {
+                        return Err("`lines` with several columns needs a `delimiter`".to_owned());
+                    }
+                };
+                Ok(Format::Lines {
+                    delimiter,
+                    columns,
+                    encoding,
+                })
+            }
+            FormatKind::Csv | FormatKind::Tsv => {
+                let usual = if kind == FormatKind::Csv { "," } else { "\t" };
+                let delimiter = match self.delimiter.as_deref().unwrap_or(usual).as_bytes() {
+                    &[byte] if byte.is_ascii() && !b"\r\n\"".contains(&byte) => byte,
+                    _ => {
+                        return Err(format!(
+                            "`delimiter` of csv must be one ASCII character, found {:?}; \
+                             `kind = \"lines\"` takes longer ones",
+                            self.delimiter.as_deref().unwrap_or_default()
+                        ));
+                    }
+                };
+                Ok(Format::Csv {
+                    delimiter,
+                    quoting: self.quoting.unwrap_or(true),
+                    header: self.header.unwrap_or(self.columns.is_none()),
+                    columns: self.columns.clone(),
+                    encoding,
+                })
+                .and_then(|format| match &format {
+                    Format::Csv {
+                        header: false,
+                        columns: None,
+                        ..
+                    } => Err("`header = false` needs `columns`".to_owned()),
+                    _ => Ok(format),
+                })
+            }
+        }
+    }
+
+    fn refuse(&self, kind: &str, keys: &[&str]) -> Result<(), String> {
+        let given = [
+            ("delimiter", self.delimiter.is_some()),
+            ("columns", self.columns.is_some()),
+            ("header", self.header.is_some()),
+            ("quoting", self.quoting.is_some()),
+            ("encoding", self.encoding.is_some()),
+        ];
+        match given
+            .iter()
+            .find(|(key, given)| *given && keys.contains(key))
+        {
+            Some((key, _)) => Err(format!("`{key}` has no meaning for {kind}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Column names must be there, and each only once.
+pub(crate) fn check_names(columns: &[String]) -> Result<(), String> {
+    if columns.is_empty() {
+        return Err("`columns` names no column".to_owned());
+    }
+    for (index, name) in columns.iter().enumerate() {
+        if columns[..index].contains(name) {
+            return Err(format!("two columns are called `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_follow_the_name() {
+        let cases = [
+            ("a.jsonl", Some((FormatKind::Jsonl, false))),
+            ("a.JSONL.GZ", Some((FormatKind::Jsonl, true))),
+            ("a.tsv", Some((FormatKind::Tsv, false))),
+            (
+                "train-00000-of-00004.parquet",
+                Some((FormatKind::Parquet, false)),
+            ),
+            ("a.txt.gz", Some((FormatKind::Lines, true))),
+            ("a.parquet.gz", None),
+            ("stsa.binary.train", None),
+            ("gz", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(FormatKind::of(Path::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn options_that_do_not_fit_say_what_would() {
+        let cases = [
+            r#"{"kind": "jsonl", "delimiter": ","}"#,
+            r#"{"kind": "csv", "delimiter": "||"}"#,
+            r#"{"kind": "csv", "header": false}"#,
+            r#"{"kind": "csv", "columns": ["a", "a"]}"#,
+            r#"{"kind": "lines", "columns": ["a", "b"]}"#,
+            r#"{"kind": "lines", "columns": []}"#,
+            r#"{"kind": "parquet", "encoding": "latin-1"}"#,
+            r#"{"kind": "xml"}"#,
+            r#"{"kind": "csv", "seperator": ";"}"#,
+            r#""yaml""#,
+            "3",
+        ];
+        let messages: Vec<_> = cases
+            .iter()
+            .map(|text| match serde_json::from_str::<FormatOptions>(text) {
+                Err(error) => format!("{text}\n  {error}"),
+                Ok(options) => match Format::resolve(Path::new("data/x"), &options) {
+                    Err(error) => format!("{text}\n  {error}"),
+                    Ok(format) => format!("{text}\n  accepted: {format:?}"),
+                },
+            })
+            .collect();
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn a_name_is_short_for_a_table() {
+        let options: FormatOptions = serde_json::from_str(r#""tsv""#).expect("valid");
+        let (format, _) = Format::resolve(Path::new("x"), &options).expect("resolves");
+        let expected = Format::Csv {
+            delimiter: b'\t',
+            quoting: true,
+            header: true,
+            columns: None,
+            encoding: Encoding::Utf8,
+        };
+        assert_eq!(format, expected);
+    }
+}

@@ -1,0 +1,275 @@
+//! Rows of fields between delimiters: csv, tsv and lines.
+
+use std::sync::Arc;
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use memchr::memmem;
+
+use super::decode;
+use super::reader::RowReader;
+use crate::data::error::{DataError, Location, RowProblem};
+use crate::data::format::{Encoding, Format, check_names};
+use crate::data::value::{Projection, Value};
+
+/// How the rows of one file are cut into the columns asked for.
+pub(super) struct Delimited {
+    cut: Cut,
+    encoding: Encoding,
+    /// Columns of the file.
+    columns: Arc<[String]>,
+    /// Columns asked for, and the place of each in the file.
+    wanted: Arc<[String]>,
+    places: Vec<Option<usize>>,
+}
+
+enum Cut {
+    Csv {
+        reader: Reader,
+        quoting: bool,
+    },
+    /// At the first delimiters; empty for a line that is one column.
+    Lines {
+        delimiter: String,
+    },
+}
+
+/// Buffers that are reused from row to row.
+#[derive(Default)]
+pub(super) struct Scratch {
+    reader: Option<Reader>,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Delimited {
+    /// Reads the header, if the format has one, from `start`, which then stands after it.
+    pub(super) fn new(
+        format: &Format,
+        projection: &Projection,
+        start: &mut RowReader<'_>,
+    ) -> Result<Self, DataError> {
+        let (cut, encoding, columns) = match format {
+            Format::Csv {
+                delimiter,
+                quoting,
+                header,
+                columns,
+                encoding,
+            } => {
+                let reader = ReaderBuilder::new()
+                    .delimiter(*delimiter)
+                    .quoting(*quoting)
+                    // Rows come one at a time and without their end; a line feed is within quotes.
+                    .terminator(Terminator::Any(b'\n'))
+                    .build();
+                let cut = Cut::Csv {
+                    reader,
+                    quoting: *quoting,
+                };
+                let read = if *header {
+                    Some(header_of(start, &cut, *encoding)?)
+                } else {
+                    None
+                };
+                (cut, *encoding, columns.clone().or(read).unwrap_or_default())
+            }
+            Format::Lines {
+                delimiter,
+                columns,
+                encoding,
+            } => (
+                Cut::Lines {
+                    delimiter: delimiter.clone(),
+                },
+                *encoding,
+                columns.clone(),
+            ),
+            Format::Jsonl { .. } | Format::Parquet => unreachable!("formats without delimiters"),
+        };
+        let path = start.rows().file.shown();
+        check_names(&columns).map_err(|problem| DataError::format(&path, problem))?;
+        let (wanted, places) = match projection {
+            Projection::All => (
+                columns.clone().into(),
+                (0..columns.len()).map(Some).collect(),
+            ),
+            Projection::Only {
+                columns: wanted,
+                required,
+            } => {
+                let place = |name: &String| columns.iter().position(|column| column == name);
+                let places: Vec<_> = wanted.iter().map(place).collect();
+                if let Some(missing) = places.iter().take(*required).position(Option::is_none) {
+                    return Err(DataError::missing_column(&path, &wanted[missing], &columns));
+                }
+                (Arc::clone(wanted), places)
+            }
+        };
+        Ok(Self {
+            cut,
+            encoding,
+            columns: columns.into(),
+            wanted,
+            places,
+        })
+    }
+
+    /// All columns of the file.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Cuts one row, without its line end.
+    pub(super) fn parse(
+        &self,
+        row: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(Arc<[String]>, Vec<Value>), RowProblem> {
+        let values = match &self.cut {
+            Cut::Csv { reader, .. } => {
+                let count = split_csv(reader, row, scratch);
+                self.check_count(count)?;
+                let field = |place: usize| {
+                    let start = if place == 0 {
+                        0
+                    } else {
+                        scratch.ends[place - 1]
+                    };
+                    &scratch.bytes[start..scratch.ends[place]]
+                };
+                self.values(field)
+            }
+            Cut::Lines { delimiter } => {
+                let fields = split_line(row, delimiter.as_bytes(), self.columns.len());
+                self.check_count(fields.len())?;
+                self.values(|place| fields[place])
+            }
+        };
+        Ok((
+            Arc::clone(&self.wanted),
+            values.map_err(|problem| locate_utf8(problem, row))?,
+        ))
+    }
+
+    fn values<'a>(&self, field: impl Fn(usize) -> &'a [u8]) -> Result<Vec<Value>, RowProblem> {
+        let value = |place: &Option<usize>| match place {
+            Some(place) => Ok(Value::Text(
+                decode(field(*place), self.encoding)?.into_owned(),
+            )),
+            None => Ok(Value::Null),
+        };
+        self.places.iter().map(value).collect()
+    }
+
+    fn check_count(&self, found: usize) -> Result<(), RowProblem> {
+        let expected = self.columns.len();
+        if found == expected {
+            return Ok(());
+        }
+        let hint = match &self.cut {
+            Cut::Csv { quoting: true, .. } if found > expected => {
+                "; a field that holds the delimiter needs quotes"
+            }
+            Cut::Csv { .. } => "",
+            Cut::Lines { .. } => "; is `delimiter` right?",
+        };
+        Err(RowProblem::Ragged {
+            expected,
+            columns: self.columns.join(", "),
+            found,
+            hint,
+        })
+    }
+}
+
+/// Bytes are counted from the row's start, not the field's.
+fn locate_utf8(problem: RowProblem, row: &[u8]) -> RowProblem {
+    match (problem, std::str::from_utf8(row)) {
+        (RowProblem::Utf8 { .. }, Err(error)) => RowProblem::Utf8 {
+            byte: error.valid_up_to() + 1,
+        },
+        (problem, _) => problem,
+    }
+}
+
+/// Column names from the first row.
+fn header_of(
+    start: &mut RowReader<'_>,
+    cut: &Cut,
+    encoding: Encoding,
+) -> Result<Vec<String>, DataError> {
+    let rows = start.rows();
+    let path = rows.file.shown();
+    let Some(row) = start.next_row(u64::MAX)? else {
+        return Err(DataError::NoRows {
+            name: path.display().to_string(),
+        });
+    };
+    let at = Location {
+        path,
+        number: row.line,
+        is_line: true,
+    };
+    let names = || {
+        let bytes = row.bytes(rows)?;
+        let Cut::Csv { reader, .. } = cut else {
+            return Ok(Vec::new());
+        };
+        let mut scratch = Scratch::default();
+        let count = split_csv(reader, bytes, &mut scratch);
+        let mut from = 0;
+        let mut name = |end: &usize| {
+            let field = decode(&scratch.bytes[from..*end], encoding)?
+                .trim()
+                .to_owned();
+            from = *end;
+            Ok(field)
+        };
+        scratch.ends[..count].iter().map(&mut name).collect()
+    };
+    names().map_err(|problem| DataError::Row { at, problem })
+}
+
+/// Fills `scratch` with the unescaped fields of `row`; returns how many.
+fn split_csv(reader: &Reader, row: &[u8], scratch: &mut Scratch) -> usize {
+    let core = scratch.reader.get_or_insert_with(|| reader.clone());
+    core.reset();
+    // Unescaping never lengthens a row, and a field takes at least one byte, its delimiter.
+    scratch.bytes.resize(row.len().max(1), 0);
+    if scratch.ends.is_empty() {
+        scratch.ends.resize(16, 0);
+    }
+    let (mut input, mut written, mut count) = (row, 0, 0);
+    loop {
+        // An empty input, given after the row's bytes, ends the record.
+        let (result, read, wrote, fields) = core.read_record(
+            input,
+            &mut scratch.bytes[written..],
+            &mut scratch.ends[count..],
+        );
+        input = &input[read..];
+        written += wrote;
+        count += fields;
+        match result {
+            ReadRecordResult::InputEmpty => {}
+            ReadRecordResult::OutputFull => scratch.bytes.resize(scratch.bytes.len() * 2, 0),
+            ReadRecordResult::OutputEndsFull => scratch.ends.resize(scratch.ends.len() * 2, 0),
+            ReadRecordResult::Record | ReadRecordResult::End => return count,
+        }
+    }
+}
+
+/// Up to `columns` parts; the last one takes the rest, delimiters included.
+fn split_line<'a>(row: &'a [u8], delimiter: &[u8], columns: usize) -> Vec<&'a [u8]> {
+    let mut parts = Vec::with_capacity(columns);
+    let mut rest = row;
+    while parts.len() + 1 < columns {
+        let Some(end) = memmem::find(rest, delimiter) else {
+            break;
+        };
+        parts.push(&rest[..end]);
+        rest = &rest[end + delimiter.len()..];
+    }
+    parts.push(rest);
+    parts
+}

@@ -1,0 +1,216 @@
+//! Text files (jsonl, csv, tsv, lines): rows by number at any size, in flat memory.
+
+mod boundary;
+mod delimited;
+mod index;
+mod jsonl;
+mod positioned;
+mod reader;
+mod unpack;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use self::boundary::Rule;
+use self::delimited::Delimited;
+use self::index::RowIndex;
+pub(crate) use self::positioned::PositionedFile;
+use self::reader::RowReader;
+use super::error::{DataError, Location, RowProblem};
+use super::format::{Encoding, Format};
+use super::value::{Projection, Record};
+
+/// A text file with the places of its rows.
+pub(crate) struct TextFile {
+    rows: Rows,
+    parser: Parser,
+    index: RowIndex,
+}
+
+/// The bytes of a file and what ends a row in them.
+pub(crate) struct Rows {
+    pub(crate) file: PositionedFile,
+    pub(crate) rule: Rule,
+    /// Rows longer than this, in bytes, are bad.
+    pub(crate) longest: u64,
+}
+
+enum Parser {
+    Jsonl {
+        encoding: Encoding,
+        projection: Projection,
+    },
+    Delimited(Delimited),
+}
+
+impl TextFile {
+    /// Opens `path` and finds its rows, in one pass over the file.
+    ///
+    /// `longest`: the limit on a row, in bytes. `unpacked`: the folder for unpacked gzip files.
+    pub(crate) fn open(
+        path: &Path,
+        gzip: bool,
+        format: &Format,
+        projection: &Projection,
+        longest: u64,
+        threads: usize,
+        unpacked: Option<&Path>,
+    ) -> Result<Self, DataError> {
+        let file = match gzip {
+            true => unpack::unpack(path, unpacked)?,
+            false => PositionedFile::open(path)?,
+        };
+        let rows = Rows {
+            file,
+            rule: Rule::of(format),
+            longest,
+        };
+        let mut begin = RowReader::new(&rows, rows.after_mark()?, 1);
+        let parser = match format {
+            Format::Jsonl { encoding } => Parser::Jsonl {
+                encoding: *encoding,
+                projection: projection.clone(),
+            },
+            _ => Parser::Delimited(Delimited::new(format, projection, &mut begin)?),
+        };
+        let index = RowIndex::build(&rows, begin.offset(), begin.line(), threads)?;
+        Ok(Self {
+            rows,
+            parser,
+            index,
+        })
+    }
+
+    /// Number of rows, blank lines and the header left out.
+    pub(crate) fn len(&self) -> u64 {
+        self.index.len()
+    }
+
+    /// A reader with its own buffer; one for each thread.
+    pub(crate) fn cursor(&self) -> Cursor<'_> {
+        Cursor {
+            text: self,
+            reader: RowReader::new(&self.rows, 0, 1),
+            at: None,
+            scratch: delimited::Scratch::default(),
+            names: None,
+        }
+    }
+}
+
+/// The columns of the file's first row, without reading further. None for an empty jsonl file.
+pub(crate) fn columns(
+    path: &Path,
+    gzip: bool,
+    format: &Format,
+    longest: u64,
+) -> Result<Vec<String>, DataError> {
+    if let Format::Lines { columns, .. } = format {
+        return Ok(columns.clone());
+    }
+    let file = match gzip {
+        true => unpack::unpack_start(path)?,
+        false => PositionedFile::open(path)?,
+    };
+    let rows = Rows {
+        file,
+        rule: Rule::of(format),
+        longest,
+    };
+    let mut reader = RowReader::new(&rows, rows.after_mark()?, 1);
+    match format {
+        Format::Jsonl { encoding } => {
+            let Some(row) = reader.next_row(u64::MAX)? else {
+                return Err(DataError::NoRows {
+                    name: path.display().to_string(),
+                });
+            };
+            let line = row.line;
+            let parsed = row
+                .bytes(&rows)
+                .and_then(|bytes| decode(bytes, *encoding))
+                .and_then(|text| jsonl::parse(&text, &Projection::All, &mut None));
+            let at = Location {
+                path: path.into(),
+                number: line,
+                is_line: true,
+            };
+            parsed
+                .map(|(columns, _)| columns.to_vec())
+                .map_err(|problem| DataError::Row { at, problem })
+        }
+        _ => Ok(Delimited::new(format, &Projection::All, &mut reader)?
+            .columns()
+            .to_vec()),
+    }
+}
+
+/// A place in a text file from which rows are read; reading on is cheaper than jumping.
+pub(crate) struct Cursor<'a> {
+    text: &'a TextFile,
+    reader: RowReader<'a>,
+    /// The row that the reader stands before.
+    at: Option<u64>,
+    scratch: delimited::Scratch,
+    /// The column names of the last jsonl record, shared while they stay the same.
+    names: Option<Arc<[String]>>,
+}
+
+impl Cursor<'_> {
+    /// Row `row` (0-based, below [`TextFile::len`]).
+    pub(crate) fn get(&mut self, row: u64) -> Result<Record, DataError> {
+        let near = self
+            .at
+            .is_some_and(|at| (at..at + index::STRIDE).contains(&row));
+        if !near {
+            let point = self.text.index.point(row);
+            self.reader.seek(point.offset, point.line);
+            self.at = Some(point.row);
+        }
+        let rows = &self.text.rows;
+        let mut at = self.at.take().unwrap_or(row);
+        while at < row {
+            self.reader
+                .next_row(u64::MAX)?
+                .ok_or_else(|| rows.file.changed())?;
+            at += 1;
+        }
+        let found = self
+            .reader
+            .next_row(u64::MAX)?
+            .ok_or_else(|| rows.file.changed())?;
+        let location = Location {
+            path: rows.file.shown(),
+            number: found.line,
+            is_line: true,
+        };
+        let parsed = found.bytes(rows).and_then(|bytes| match &self.text.parser {
+            Parser::Jsonl {
+                encoding,
+                projection,
+            } => jsonl::parse(&decode(bytes, *encoding)?, projection, &mut self.names),
+            Parser::Delimited(delimited) => delimited.parse(bytes, &mut self.scratch),
+        });
+        self.at = Some(row + 1);
+        match parsed {
+            Ok((names, values)) => Ok(Record::new(names, values, location)),
+            Err(problem) => Err(DataError::Row {
+                at: location,
+                problem,
+            }),
+        }
+    }
+}
+
+/// Bytes as text, borrowed where they are UTF-8.
+fn decode(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, RowProblem> {
+    match encoding {
+        Encoding::Utf8 => std::str::from_utf8(bytes)
+            .map(Cow::Borrowed)
+            .map_err(|error| RowProblem::Utf8 {
+                byte: error.valid_up_to() + 1,
+            }),
+        Encoding::Latin1 => Ok(bytes.iter().map(|&byte| char::from(byte)).collect()),
+    }
+}
