@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use cargo_metadata::MetadataCommand;
+
+use crate::cargo_config;
 
 /// The repository's root: that of the `cargo run` which started this program, else the one from
 /// which it was built.
@@ -40,7 +43,33 @@ pub fn cargo() -> Command {
             None => command.env_remove(name),
         };
     }
+    // Set-up may have changed it since cargo exported it to this program.
+    if let Some(root) = cargo_config::configured(&cargo_config::path(&repository())) {
+        command.env("LIBTORCH", root);
+    }
     command
+}
+
+/// The plugins of the workspace, and cargo's folder for what it builds.
+///
+/// # Errors
+/// cargo cannot read the workspace, or there is no plugin in it.
+pub fn plugins() -> Result<(Vec<String>, PathBuf)> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(repository().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .context("reading the workspace with `cargo metadata`")?;
+    let folder = metadata.workspace_root.join("plugins");
+    let packages = metadata.packages.iter();
+    let plugins: Vec<String> = packages
+        .filter(|package| package.manifest_path.starts_with(&folder))
+        .map(|package| package.name.to_string())
+        .collect();
+    if plugins.is_empty() {
+        bail!("no package of the workspace lies in {folder}");
+    }
+    Ok((plugins, metadata.target_directory.into_std_path_buf()))
 }
 
 /// Flags by which cargo builds xtask as the alias in `.cargo/config.toml` does, so that testing

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn cache_follows_the_systems_conventions() {
-        let cases: [(Os, &[(&str, &str)], Option<&str>); 7] = [
+        type Case<'a> = (Os, &'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: [Case<'_>; 7] = [
             (
                 Os::Linux,
                 &[("TENON_CACHE", "/t"), ("HOME", "/h")],
