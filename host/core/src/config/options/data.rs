@@ -1,0 +1,132 @@
+//! `[data]`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::OneOrMany;
+
+/// The data.
+///
+/// Each of `train`, `validation` and `test` is a path, a list of paths, or a table. A path names
+/// a file, or a folder with the shards of a Hugging Face data set.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DataOptions {
+    /// What the model learns from.
+    #[schemars(example = &"data/train.jsonl")]
+    pub train: Option<SourceOptions>,
+    /// What the model is evaluated on during training: a source, or a part of `train`.
+    #[schemars(example = serde_json::json!({ "split": 0.1 }), extend("x-tenon-also" = ["eval", "dev", "valid", "val"]))]
+    pub validation: Option<HeldOutOptions>,
+    /// What the result is evaluated on once, at the end: a source, or a part of `train`.
+    #[schemars(example = &"data/test.jsonl")]
+    pub test: Option<HeldOutOptions>,
+    /// Format of the files.
+    pub format: DataFormat,
+    /// New names for columns: `columns.text = "sentence"` has the task read the column `sentence`
+    /// of the files as `text`.
+    #[schemars(example = serde_json::json!({ "text": "sentence" }))]
+    pub columns: BTreeMap<String, String>,
+    /// What a row that cannot be read, or that the task refuses, leads to.
+    pub on_bad_row: OnBadRow,
+    /// Keep tokenized data between runs, in the cache of the user.
+    pub cache: bool,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            train: None,
+            validation: None,
+            test: None,
+            format: DataFormat::default(),
+            columns: BTreeMap::new(),
+            on_bad_row: OnBadRow::default(),
+            cache: true,
+        }
+    }
+}
+
+/// A path, a list of paths, or a table.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SourceOptions {
+    /// One path or several.
+    Paths(OneOrMany<String>),
+    /// With more to say.
+    Table(SourceTable),
+}
+
+/// Files with what there is to say about them.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SourceTable {
+    /// A path or a list of paths.
+    #[schemars(extend("format" = "path"))]
+    pub path: OneOrMany<String>,
+    /// Format of the files, if not that of `data.format`.
+    pub format: Option<DataFormat>,
+    /// Rows to read at most, from the start.
+    #[schemars(range(min = 1), extend("x-tenon-also" = ["max_train_samples", "max_samples", "rows"]))]
+    pub limit: Option<u64>,
+}
+
+/// A path, a list of paths, or a table, which may also ask for a part of the training data.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HeldOutOptions {
+    /// One path or several.
+    Paths(OneOrMany<String>),
+    /// With more to say.
+    Table(HeldOutTable),
+}
+
+/// Files, or a part of the training data.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-tenon-either" = [["path", "split"]]))]
+pub struct HeldOutTable {
+    /// A path or a list of paths.
+    #[schemars(extend("format" = "path"))]
+    pub path: Option<OneOrMany<String>>,
+    /// Fraction of the training data that is held out, drawn with `run.seed`.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1, "x-tenon-also" = ["test_size"]))]
+    pub split: Option<f64>,
+    /// Hold out the same fraction of each label.
+    #[serde(default)]
+    #[schemars(extend("x-tenon-also" = ["stratify_by_column"]))]
+    pub stratify: bool,
+    /// Format of the files, if not that of `data.format`.
+    pub format: Option<DataFormat>,
+    /// Rows to read at most, from the start.
+    #[schemars(range(min = 1), extend("x-tenon-also" = ["max_eval_samples", "max_samples", "rows"]))]
+    pub limit: Option<u64>,
+}
+
+/// Format of data files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DataFormat {
+    /// By the ending of the name.
+    #[default]
+    Auto,
+    /// One JSON object on each line.
+    Jsonl,
+    /// Comma-separated, with a header.
+    Csv,
+    /// Tab-separated, with a header.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// What a bad row leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadRow {
+    /// The run stops and names file and line.
+    #[default]
+    Error,
+    /// The row is left out and counted.
+    Skip,
+}

@@ -1,0 +1,93 @@
+//! What users write: one struct per table of the run file, with docs, defaults and ranges.
+//!
+//! The JSON Schema of these structs is what run files are checked against, what editors
+//! complete from, and what the reference is generated from. The rest of the program uses
+//! [`RunSettings`](super::RunSettings).
+//!
+//! Three annotations of our own steer the check:
+//! - `x-tenon-component`: the table names a component with `use` and holds its options;
+//! - `x-tenon-either`: groups of keys of which only one may be set;
+//! - `x-tenon-also`: what other tools call the key, for suggestions.
+
+mod data;
+mod evaluate;
+mod model;
+mod peft;
+mod plugins;
+mod run;
+mod task;
+mod tokenizer;
+mod train;
+
+pub use data::{
+    DataFormat, DataOptions, HeldOutOptions, HeldOutTable, OnBadRow, SourceOptions, SourceTable,
+};
+pub use evaluate::EvaluateOptions;
+pub use model::{Dtype, ModelOptions};
+pub use peft::PeftOptions;
+pub use plugins::{AllowOptions, AllowTable, PluginsOptions};
+pub use run::RunOptions;
+pub use task::{MetricOptions, TaskOptions};
+pub use tokenizer::TokenizerOptions;
+pub use train::{Every, EveryWord, Mode, Precision, Resume, Schedule, TrainOptions};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Options of a component as they came from the run file, checked against its schema.
+pub type Table = serde_json::Map<String, serde_json::Value>;
+
+/// A run file: TOML that names the components of a run and their options.
+///
+/// Relative paths are relative to the directory in which `tenon` is started. The paths in
+/// `extends` alone are relative to the file that holds them.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RunFile {
+    /// The run itself: its name, seed, device and folder.
+    #[serde(default)]
+    pub run: RunOptions,
+    /// Where plugins are looked for, and which may be opened.
+    #[serde(default)]
+    pub plugins: PluginsOptions,
+    /// The model.
+    pub model: ModelOptions,
+    /// The task.
+    pub task: TaskOptions,
+    /// The data.
+    #[serde(default)]
+    pub data: DataOptions,
+    /// The tokenizer.
+    #[serde(default)]
+    pub tokenizer: TokenizerOptions,
+    /// The parameter-efficient fine-tuning method. Without this table every parameter is trained.
+    pub peft: Option<PeftOptions>,
+    /// The metrics, computed at every evaluation, in this order. Without any, the task's own.
+    #[serde(default)]
+    pub metrics: Vec<MetricOptions>,
+    /// Training.
+    #[serde(default)]
+    pub train: TrainOptions,
+    /// Evaluation.
+    #[serde(default)]
+    pub evaluate: EvaluateOptions,
+}
+
+/// One value or a list of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    /// The value alone.
+    One(T),
+    /// A list.
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    /// The values in order.
+    pub fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Many(values) => values,
+        }
+    }
+}

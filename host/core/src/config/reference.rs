@@ -1,0 +1,196 @@
+//! The run-file reference, generated from the same schema that run files are checked against.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::schema::{SECTIONS, either, host, section};
+use super::words;
+
+/// The reference as Markdown: every table and key with type, default, doc and example.
+pub fn reference() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for name in SECTIONS {
+        table(&mut text, name);
+    }
+    text
+}
+
+const INTRODUCTION: &str = r#"# Run file
+
+<!-- Generated from the code by `cargo xtask docs`; do not edit. -->
+
+A run file is TOML that names the components of a run and their options. `tenon check RUN.toml` says
+all that is wrong with one, and prints it with every value filled in and where it came from.
+
+Keys that are not listed here, and that are no option of the component that the table names, are
+errors. `tenon plugin inspect NAME` lists the options of a component.
+
+**Paths** are relative to the directory in which `tenon` is started, whichever file, variable or
+argument names them. The paths in `extends` alone are relative to the file that holds them.
+
+## Layers
+
+A value may be set in several places. The later of these wins:
+
+1. the defaults listed below;
+2. the files that `extends` names, in their order: `extends = "base/classification.toml"`, or a list;
+3. the run file;
+4. a profile, the tables `[profile.NAME.…]`, chosen by `--profile NAME` or `TENON_PROFILE`;
+5. environment variables: `TENON_TRAIN__EPOCHS=1` sets `train.epochs`, `TENON_METRICS__0__USE=f1` sets
+   `metrics[0].use`;
+6. arguments: `--set train.epochs=1`, `--set 'metrics[0].use="f1"'`.
+
+Values of variables and arguments are TOML where they can be, else text. Tables are merged key by key;
+any other value, lists included, is replaced whole, and an index reaches into a list (the index after
+the last entry appends). Two rules keep layers from getting in each other's way:
+
+- where a higher layer names another component with `use`, the options that lower layers give for
+  theirs no longer count;
+- of keys that exclude each other, the choice of the highest layer counts: `--set train.max_steps=10`
+  replaces the `train.epochs` of the file.
+
+## Editors
+
+`tenon config schema > run.schema.json` writes a JSON Schema with the options of the installed
+components. With the line `#:schema run.schema.json` at the top of a run file, editors that use taplo
+(Even Better TOML and others) complete and check it.
+"#;
+
+fn table(text: &mut String, name: &str) {
+    let schema = section(name);
+    let header = if name == "metrics" {
+        "[[metrics]]".to_owned()
+    } else {
+        format!("[{name}]")
+    };
+    let _ = write!(text, "\n## `{header}`\n\n");
+    let doc = schema["description"].as_str().unwrap_or_default();
+    let _ = writeln!(text, "{}", escaped(doc));
+    let outer = host()["properties"][name]["description"]
+        .as_str()
+        .unwrap_or_default();
+    if name == "metrics" || name == "peft" {
+        let _ = write!(text, "\n{}\n", escaped(outer));
+    }
+    for group in either(schema) {
+        let keys: Vec<String> = group.iter().map(|key| format!("`{key}`")).collect();
+        let _ = write!(text, "\nOnly one of {} may be set.\n", keys.join(", "));
+    }
+    for (key, property) in properties(schema) {
+        entry(text, name, &header, key, property, is_required(schema, key));
+    }
+}
+
+fn entry(
+    text: &mut String,
+    table: &str,
+    header: &str,
+    key: &str,
+    property: &Value,
+    required: bool,
+) {
+    let _ = write!(text, "\n### `{table}.{key}`\n\n");
+    let _ = write!(
+        text,
+        "{}\n\n",
+        escaped(property["description"].as_str().unwrap_or_default())
+    );
+    let default = match property.get("default") {
+        Some(default) => format!("default `{}`", toml(default)),
+        None if required => "required".into(),
+        None => "no default".into(),
+    };
+    let _ = writeln!(text, "*{}*, {default}.", words::expected(property));
+    words_of_enum(text, property);
+    for inner in nested(property) {
+        let keys = properties(inner).map(|(key, property)| {
+            let doc = property["description"].as_str().unwrap_or_default();
+            format!(
+                "- `{key}` (*{}*): {}\n",
+                words::expected(property),
+                escaped(doc).replace("\n\n", " ")
+            )
+        });
+        let _ = write!(text, "\nAs a table:\n\n{}", keys.collect::<String>());
+    }
+    let example = property["examples"]
+        .as_array()
+        .and_then(|examples| examples.first());
+    if let Some(value) = example.or(property.get("default").filter(|default| !is_empty(default))) {
+        let _ = write!(text, "\n```toml\n{header}\n{key} = {}\n```\n", toml(value));
+    }
+}
+
+/// The words of an enum with their docs.
+fn words_of_enum(text: &mut String, property: &Value) {
+    let (Some(words), Some(docs)) = (
+        property["enum"].as_array(),
+        property["enumDescriptions"].as_array(),
+    ) else {
+        return;
+    };
+    text.push('\n');
+    for (word, doc) in words.iter().zip(docs) {
+        let _ = writeln!(
+            text,
+            "- `{word}`: {}",
+            escaped(doc.as_str().unwrap_or_default())
+        );
+    }
+}
+
+/// The tables that the value may be or hold.
+fn nested(property: &Value) -> impl Iterator<Item = &Value> {
+    let branches = property["anyOf"]
+        .as_array()
+        .or(property["items"]["anyOf"].as_array());
+    branches
+        .into_iter()
+        .flatten()
+        .filter(|branch| branch.get("properties").is_some())
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, property)| (key.as_str(), property))
+}
+
+fn is_required(schema: &Value, key: &str) -> bool {
+    schema["required"]
+        .as_array()
+        .is_some_and(|keys| keys.iter().any(|required| required == key))
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+/// A value as TOML writes it.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(toml).collect::<Vec<_>>().join(", ")
+        ),
+        Value::Object(entries) if entries.is_empty() => "{}".into(),
+        Value::Object(entries) => {
+            let entry = |(key, value): (&String, &Value)| {
+                format!("{} = {}", super::keypath::quoted(key), toml(value))
+            };
+            format!(
+                "{{ {} }}",
+                entries.iter().map(entry).collect::<Vec<_>>().join(", ")
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Docs of Rust link types in brackets; there are none here, but `<` would be HTML.
+fn escaped(doc: &str) -> String {
+    doc.replace('<', "&lt;")
+}

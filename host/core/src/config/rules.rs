@@ -1,0 +1,249 @@
+//! What keys of different tables owe each other.
+
+use serde_json::Value;
+
+use super::components::Components;
+use super::keypath::KeyPath;
+use super::origin::Origin;
+use super::report::{Code, Fault};
+use super::suggest;
+use super::tree::Located;
+use super::words;
+
+/// The score that every run has.
+const LOSS: &str = "loss";
+
+/// Checks a run file whose single values are right. `training` asks for what only training needs.
+pub(super) fn check(tree: &Located, components: &Components, training: bool) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if training {
+        faults.extend(training_data(tree));
+    }
+    held_out(tree, &mut faults);
+    metric_names(tree, components, &mut faults);
+    metric_inputs(tree, components, &mut faults);
+    faults.extend(select_best(tree, components));
+    needs(tree, &mut faults);
+    faults
+}
+
+fn at(keys: &str) -> KeyPath {
+    keys.split('.')
+        .fold(KeyPath::default(), |path, key| path.key(key))
+}
+
+fn conflict(keys: &str, value: &Located, message: impl Into<String>) -> Fault {
+    Fault::new(Code::Conflict, at(keys), value.origin.clone(), message)
+}
+
+fn training_data(tree: &Located) -> Option<Fault> {
+    if tree.find("data.train").is_some() {
+        return None;
+    }
+    let origin = tree
+        .find("data")
+        .map(|data| data.origin.clone())
+        .filter(|origin| *origin != Origin::Default);
+    let message = "missing: expected the path of the training data, a list of paths, or a table";
+    Some(Fault::new(
+        Code::MissingKey,
+        at("data.train"),
+        origin,
+        message,
+    ))
+}
+
+/// Tables of `validation` and `test` need a path or a fraction; the fractions leave something.
+fn held_out(tree: &Located, faults: &mut Vec<Fault>) {
+    let mut total = 0.0;
+    for split in ["validation", "test"] {
+        let keys = format!("data.{split}");
+        let Some(value) = tree.find(&keys).filter(|value| value.table().is_some()) else {
+            continue;
+        };
+        match (
+            value.get("path"),
+            value.get("split").and_then(Located::number),
+        ) {
+            (None, None) => {
+                let message = "missing: expected `path` or `split`";
+                faults.push(Fault::new(
+                    Code::MissingKey,
+                    at(&keys),
+                    value.origin.clone(),
+                    message,
+                ));
+            }
+            (None, Some(fraction)) => total += fraction,
+            (Some(_), _) => {
+                let asked = value
+                    .get("stratify")
+                    .filter(|value| value.origin != Origin::Default);
+                if let Some(stratify) =
+                    asked.filter(|stratify| stratify.to_json() == Value::Bool(true))
+                {
+                    faults.push(conflict(
+                        &format!("{keys}.stratify"),
+                        stratify,
+                        "applies to `split` only",
+                    ));
+                }
+            }
+        }
+    }
+    if total >= 1.0
+        && let Some(test) = tree.find("data.test.split")
+    {
+        let message = format!(
+            "leaves nothing to train on: together with data.validation.split it is {total}"
+        );
+        faults.push(conflict("data.test.split", test, message));
+    }
+}
+
+/// The metrics: path of the table, name in the run, where the name comes from.
+fn metrics<'a>(
+    tree: &'a Located,
+    components: &'a Components,
+) -> Vec<(KeyPath, String, &'a Origin)> {
+    let tables = tree
+        .get("metrics")
+        .and_then(Located::array)
+        .into_iter()
+        .flatten()
+        .enumerate();
+    let named = tables.filter_map(|(index, table)| {
+        let path = at("metrics").index(index);
+        let component = table.get("use")?;
+        let id = components
+            .get(&path.to_string())
+            .map(|found| found.id.as_str())
+            .or(component.str())?;
+        let name = table.get("name").and_then(Located::str).unwrap_or(id);
+        let origin = table
+            .get("name")
+            .map_or(&component.origin, |name| &name.origin);
+        Some((path, name.to_owned(), origin))
+    });
+    named.collect()
+}
+
+fn metric_names(tree: &Located, components: &Components, faults: &mut Vec<Fault>) {
+    let mut seen: Vec<(KeyPath, String)> = Vec::new();
+    for (path, name, origin) in metrics(tree, components) {
+        match seen.iter().find(|(_, other)| *other == name) {
+            Some((other, _)) => {
+                let message =
+                    format!("{other} is named `{name}` too; give one of them another `name`");
+                faults.push(Fault::new(
+                    Code::Conflict,
+                    path.key("name"),
+                    origin.clone(),
+                    message,
+                ));
+            }
+            None => seen.push((path, name)),
+        }
+    }
+}
+
+/// A metric must read one of the kinds of predictions that the task puts out.
+fn metric_inputs(tree: &Located, components: &Components, faults: &mut Vec<Fault>) {
+    let Some(task) = components.get("task") else {
+        return;
+    };
+    let outputs = strings(&task.extra["outputs"]);
+    for (path, _, _) in metrics(tree, components) {
+        let Some(metric) = components.get(&path.to_string()) else {
+            continue;
+        };
+        let inputs = strings(&metric.extra["inputs"]);
+        if inputs.is_empty()
+            || outputs.is_empty()
+            || inputs.iter().any(|input| outputs.contains(input))
+        {
+            continue;
+        }
+        let origin = tree.at(&path.key("use")).map(|value| value.origin.clone());
+        let message = format!(
+            "metric `{}` reads {}, but task `{}` puts out {}",
+            metric.id,
+            inputs.join(" or "),
+            task.id,
+            outputs.join(" or ")
+        );
+        faults.push(Fault::new(Code::Conflict, path.key("use"), origin, message));
+    }
+}
+
+fn strings(list: &Value) -> Vec<&str> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+/// `train.select_best` is `loss`, the name of a metric, or one of its scores, which start with
+/// its name. Without `[[metrics]]` the task brings its own, known when the run starts.
+fn select_best(tree: &Located, components: &Components) -> Option<Fault> {
+    let value = tree.find("train.select_best")?;
+    let score = value.str()?;
+    if tree.find("data.validation").is_none() {
+        return Some(conflict(
+            "train.select_best",
+            value,
+            "needs data.validation, on which scores are computed",
+        ));
+    }
+    let names: Vec<String> = metrics(tree, components)
+        .into_iter()
+        .map(|(_, name, _)| name)
+        .collect();
+    let plain = |text: &str| text.replace('-', "_");
+    let is_score_of = |name: &String| {
+        let rest = plain(score).strip_prefix(&plain(name)).map(str::to_owned);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '/', '.']))
+    };
+    if score == LOSS || names.is_empty() || names.iter().any(is_score_of) {
+        return None;
+    }
+    let known = || names.iter().map(String::as_str).chain([LOSS]);
+    let message = format!("{} is no score of this run", words::text_shown(score));
+    let fault = Fault::new(
+        Code::UnknownScore,
+        at("train.select_best"),
+        value.origin.clone(),
+        message,
+    );
+    Some(
+        fault
+            .suggest(suggest::closest(score, known()))
+            .note(format!("scores: {}", suggest::list(known(), 8))),
+    )
+}
+
+/// Keys that mean something only where another is set.
+fn needs(tree: &Located, faults: &mut Vec<Fault>) {
+    for (keys, other) in [
+        ("train.patience", "train.select_best"),
+        ("train.mode", "train.select_best"),
+        ("model.revision", "model.pretrained"),
+    ] {
+        if let Some(value) = tree.find(keys)
+            && tree.find(other).is_none()
+        {
+            faults.push(conflict(keys, value, format!("needs {other}")));
+        }
+    }
+    let never = |keys: &str| tree.find(keys).and_then(Located::str) == Some("never");
+    if let Some(value) = tree.find("train.patience")
+        && never("train.eval_every")
+    {
+        faults.push(conflict(
+            "train.patience",
+            value,
+            "needs evaluations: train.eval_every is \"never\"",
+        ));
+    }
+}
