@@ -1,1 +1,7 @@
 //! Run files, plugin registry, data and run folders of tenon.
+
+pub mod config;
+pub mod data;
+pub mod folder;
+pub mod registry;
+pub mod request;
