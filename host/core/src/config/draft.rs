@@ -160,10 +160,8 @@ impl Draft {
             let columns: Vec<_> = hints.iter().filter(|hint| hint.kind == "column").collect();
             faults.extend(columns::check(&columns, &tree, &self.root, probe));
         }
-        let told = |fault: &Fault| faults.iter().any(|other| other.path == fault.path);
-        let rules = rules::check(&tree, &components, training && !self.layers.incomplete);
-        let rules: Vec<Fault> = rules.into_iter().filter(|fault| !told(fault)).collect();
-        faults.extend(rules);
+        let complete = training && !self.layers.incomplete;
+        faults.extend(rules::check(&tree, &components, &faults, complete));
         faults.append(&mut components.faults);
         faults.extend(merged.faults.iter().cloned());
         Checked {

@@ -43,6 +43,18 @@ impl KeyPath {
         }
     }
 
+    /// Whether one of two paths leads to, or through, what the other leads to. A variable names
+    /// keys that are numbers like elements of a list.
+    pub fn shares_a_branch_with(&self, other: &Self) -> bool {
+        let same = |(own, other): (&Step, &Step)| match (own, other) {
+            (Step::Key(key), Step::Index(index)) | (Step::Index(index), Step::Key(key)) => {
+                *key == index.to_string()
+            }
+            _ => own == other,
+        };
+        self.0.iter().zip(&other.0).all(same)
+    }
+
     /// Whether an element of a list is on the way.
     pub fn has_index(&self) -> bool {
         self.0.iter().any(|step| matches!(step, Step::Index(_)))

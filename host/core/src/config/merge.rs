@@ -47,7 +47,7 @@ pub(super) fn merge(mut layers: Vec<Layer>) -> Merged {
     for (index, layer) in layers.iter().enumerate() {
         match values(layer, &figment) {
             Ok(values) => figment = figment.merge(Provided { index, values }),
-            Err(fault) => faults.push(fault),
+            Err(fault) => faults.push(*fault),
         }
     }
     let values = current(&figment);
@@ -92,7 +92,7 @@ fn current(figment: &Figment) -> Dict {
 }
 
 /// What a layer gives on top of those merged so far.
-fn values(layer: &Layer, below: &Figment) -> Result<Dict, Fault> {
+fn values(layer: &Layer, below: &Figment) -> Result<Dict, Box<Fault>> {
     let (path, value, origin) = match &layer.kind {
         LayerKind::Assignment {
             path,
@@ -102,16 +102,18 @@ fn values(layer: &Layer, below: &Figment) -> Result<Dict, Fault> {
         _ => return Ok(layer.values.clone()),
     };
     let Some((Step::Key(section), rest)) = path.0.split_first() else {
-        return Err(Fault::new(
+        let message = "the run file is no list";
+        return Err(Box::new(Fault::new(
             Code::Syntax,
             "",
             origin.clone(),
-            "the run file is no list",
-        ));
+            message,
+        )));
     };
     let below = current(below).remove(section);
     let value = edit(below, rest, value, &KeyPath::default().key(section))
-        .map_err(|message| Fault::new(Code::InvalidValue, path, origin.clone(), message))?;
+        .map_err(|message| Fault::new(Code::InvalidValue, path, origin.clone(), message))
+        .map_err(Box::new)?;
     Ok(Dict::from([(section.clone(), value)]))
 }
 

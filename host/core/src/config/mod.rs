@@ -9,10 +9,13 @@
 
 pub mod options;
 
+mod assignments;
 mod catalog;
 mod columns;
 mod components;
 mod draft;
+mod editor;
+mod files;
 mod keypath;
 mod layers;
 mod merge;
@@ -34,12 +37,12 @@ mod words;
 
 pub use catalog::{Catalog, ComponentInfo, Kind, LookupError, Probe};
 pub use draft::{Draft, Purpose, load};
+pub use editor::schema;
 pub use layers::LoadRequest;
 pub use origin::Origin;
 pub use reference::reference;
 pub use report::{Code, Fault, Note, Report};
 pub use resolved::Resolved;
-pub use schema::schema;
 pub use settings::{
     AllowedPlugin, Batch, ComponentSettings, DataSettings, Device, EvaluateSettings, HeldOut,
     Length, MetricSettings, ModelSettings, PluginSettings, Pretrained, Rhythm, RunSection,

@@ -114,6 +114,9 @@ fn missing_part(root: &Path, path: &Path) -> Option<PathBuf> {
 
 /// A path like this one, that exists: the part that is missing spelt a little differently.
 pub(super) fn sibling(root: &Path, path: &Path) -> Option<String> {
+    if root.join(path).exists() {
+        return None;
+    }
     let missing = missing_part(root, path).unwrap_or_else(|| path.to_path_buf());
     let name = missing.file_name()?.to_str()?;
     let folder = missing.parent().unwrap_or(Path::new(""));

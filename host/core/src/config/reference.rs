@@ -65,13 +65,12 @@ fn table(text: &mut String, name: &str) {
         format!("[{name}]")
     };
     let _ = write!(text, "\n## `{header}`\n\n");
-    let doc = schema["description"].as_str().unwrap_or_default();
+    let table = &host()["properties"][name];
+    let doc = table["description"].as_str().unwrap_or_default();
     let _ = writeln!(text, "{}", escaped(doc));
-    let outer = host()["properties"][name]["description"]
-        .as_str()
-        .unwrap_or_default();
-    if name == "metrics" || name == "peft" {
-        let _ = write!(text, "\n{}\n", escaped(outer));
+    if name == "metrics" {
+        let entry = schema["description"].as_str().unwrap_or_default();
+        let _ = write!(text, "\n{}\n", escaped(entry));
     }
     for group in either(schema) {
         let keys: Vec<String> = group.iter().map(|key| format!("`{key}`")).collect();

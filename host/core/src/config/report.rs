@@ -110,18 +110,17 @@ impl Fault {
         self
     }
 
-    /// Where it is in `file`, or a sort key behind all lines.
-    fn rank(&self, file: &str) -> (u8, u32, u32) {
+    /// Where it is in `file`, or behind all lines of it.
+    fn rank(&self, file: &str) -> (u8, String, u32, u32) {
         match &self.origin {
             Some(Origin::File {
                 file: other,
                 line,
                 column,
-            }) if other == file => (0, *line, *column),
-            Some(Origin::File { line, column, .. }) => (1, *line, *column),
-            Some(Origin::Env { .. }) => (2, 0, 0),
-            Some(Origin::Set { .. }) => (3, 0, 0),
-            Some(Origin::Default) | None => (4, 0, 0),
+            }) => (u8::from(other != file), other.clone(), *line, *column),
+            Some(Origin::Env { name, .. }) => (2, name.clone(), 0, 0),
+            Some(Origin::Set { .. }) => (3, String::new(), 0, 0),
+            Some(Origin::Default) | None => (4, String::new(), 0, 0),
         }
     }
 }
@@ -147,7 +146,7 @@ impl fmt::Display for Fault {
 
 impl Report {
     pub(super) fn new(file: &str, mut faults: Vec<Fault>) -> Self {
-        faults.sort_by_key(|fault| fault.rank(file));
+        faults.sort_by_cached_key(|fault| fault.rank(file));
         Self {
             file: file.to_owned(),
             faults,
@@ -170,17 +169,20 @@ impl Report {
         };
         let (place_width, path_width) = (width(place, usize::MAX), width(path, PATH_WIDTH));
         for fault in shown {
-            text.push_str("\n  ");
+            let mut line = String::from("  ");
             for (cell, width) in [
                 (place(fault, &self.file), place_width),
                 (path(fault, &self.file), path_width),
             ] {
                 if width > 0 {
-                    text.push_str(&format!("{cell:width$}  "));
+                    line.push_str(&format!("{cell:width$}  "));
                 }
             }
-            text.push_str(&fault.to_string());
-            text.push_str(&elsewhere(fault, &self.file));
+            line.push_str(&fault.to_string());
+            line.push_str(&elsewhere(fault, &self.file));
+            // What a user typed may hold anything; one fault stays one line.
+            text.push('\n');
+            text.extend(line.chars().filter(|character| !character.is_control()));
         }
         if count > shown.len() {
             text.push_str(&format!("\n  … and {} more", count - shown.len()));

@@ -13,8 +13,14 @@ use super::words;
 /// The score that every run has.
 const LOSS: &str = "loss";
 
-/// Checks a run file whose single values are right. `training` asks for what only training needs.
-pub(super) fn check(tree: &Located, components: &Components, training: bool) -> Vec<Fault> {
+/// Checks a run file as far as its single values are right; `told` are the faults of the others.
+/// `training` asks for what only training needs.
+pub(super) fn check(
+    tree: &Located,
+    components: &Components,
+    told: &[Fault],
+    training: bool,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     if training {
         faults.extend(training_data(tree));
@@ -23,8 +29,18 @@ pub(super) fn check(tree: &Located, components: &Components, training: bool) -> 
     metric_names(tree, components, &mut faults);
     metric_inputs(tree, components, &mut faults);
     faults.extend(select_best(tree, components));
-    needs(tree, &mut faults);
+    needs(tree, told, &mut faults);
+    // A table that holds a fault lacks its value for that reason.
+    faults.retain(|fault| !is_told(told, &fault.path));
     faults
+}
+
+fn is_told(told: &[Fault], keys: &str) -> bool {
+    let inside = |path: &str| {
+        path.strip_prefix(keys)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    told.iter().any(|fault| inside(&fault.path))
 }
 
 fn at(keys: &str) -> KeyPath {
@@ -224,7 +240,7 @@ fn select_best(tree: &Located, components: &Components) -> Option<Fault> {
 }
 
 /// Keys that mean something only where another is set.
-fn needs(tree: &Located, faults: &mut Vec<Fault>) {
+fn needs(tree: &Located, told: &[Fault], faults: &mut Vec<Fault>) {
     for (keys, other) in [
         ("train.patience", "train.select_best"),
         ("train.mode", "train.select_best"),
@@ -232,6 +248,7 @@ fn needs(tree: &Located, faults: &mut Vec<Fault>) {
     ] {
         if let Some(value) = tree.find(keys)
             && tree.find(other).is_none()
+            && !is_told(told, other)
         {
             faults.push(conflict(keys, value, format!("needs {other}")));
         }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::catalog::{Catalog, ComponentInfo, Kind};
+use super::catalog::ComponentInfo;
 use super::options::RunFile;
 
 /// The tables of a run file, in order.
@@ -113,96 +113,6 @@ pub(super) fn with_component(name: &str, component: &ComponentInfo) -> Value {
     schema["additionalProperties"] = Value::Bool(false);
     schema["x-tenon-owner"] = json!(component.id);
     schema
-}
-
-/// JSON Schema of whole run files, for editors: with the options of the components in `catalog`.
-pub fn schema(catalog: &dyn Catalog) -> Value {
-    let mut schema = host().clone();
-    for (name, kind) in [
-        ("model", Kind::Model),
-        ("task", Kind::Task),
-        ("peft", Kind::Peft),
-        ("metrics", Kind::Metric),
-    ] {
-        let table = component_table(name, &catalog.components(kind));
-        let slot = &mut schema["properties"][name];
-        if name == "metrics" {
-            slot["items"] = table
-        } else {
-            *slot = table
-        }
-    }
-    let mut profile = schema["properties"].clone();
-    if let Some(tables) = profile.as_object_mut() {
-        tables.values_mut().for_each(optional);
-    }
-    let paths = json!({ "type": "string", "format": "path" });
-    schema["properties"]["extends"] = json!({
-        "description": "Run files to start from, relative to this file. Later ones win, and this file wins over all.",
-        "anyOf": [paths, { "type": "array", "items": paths }],
-    });
-    schema["properties"]["profile"] = json!({
-        "description": "Named variants: the tables of `[profile.NAME]` apply with `--profile NAME`.",
-        "type": "object",
-        "additionalProperties": { "type": "object", "properties": profile, "additionalProperties": false },
-    });
-    // What a file leaves out, one that it extends may say.
-    if let Some(object) = schema.as_object_mut() {
-        object.remove("required");
-    }
-    schema["title"] = json!("tenon run file");
-    schema
-}
-
-/// A table that names one of these components: one branch for each of them.
-fn component_table(name: &str, components: &[ComponentInfo]) -> Value {
-    let mut branches: Vec<Value> = Vec::new();
-    for component in components {
-        let mut branch = with_component(name, component);
-        branch["properties"]["use"]["enum"] = json!([component.id, component.full_name()]);
-        branch["title"] = json!(component.id);
-        branch["description"] = json!(component.doc);
-        optional(&mut branch);
-        branches.push(branch);
-    }
-    if name == "peft" {
-        let mut full = section(name).clone();
-        full["properties"]["use"]["enum"] = json!(["full"]);
-        full["additionalProperties"] = Value::Bool(false);
-        branches.push(full);
-    }
-    let mut table = section(name).clone();
-    let uses: Vec<Value> = branches
-        .iter()
-        .flat_map(|branch| branch["properties"]["use"]["enum"].as_array().cloned())
-        .flatten()
-        .collect();
-    if branches.is_empty() {
-        optional(&mut table);
-        return table;
-    }
-    let description = table["description"].clone();
-    let mut extended = section(name).clone();
-    optional(&mut extended);
-    // Without `use` the component is that of a file which this one extends.
-    extended["not"] = json!({ "required": ["use"] });
-    for branch in &mut branches {
-        branch["required"] = json!(["use"]);
-    }
-    branches.push(extended);
-    json!({
-        "description": description,
-        "type": "object",
-        "properties": { "use": { "type": "string", "enum": uses } },
-        "oneOf": branches,
-    })
-}
-
-/// Lets every key be absent.
-fn optional(schema: &mut Value) {
-    if let Some(object) = schema.as_object_mut() {
-        object.remove("required");
-    }
 }
 
 /// Brings what schemars writes into the form that components' schemas have: no `null` (TOML has

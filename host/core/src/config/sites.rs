@@ -8,6 +8,7 @@ use globset::GlobBuilder;
 use serde_json::Value;
 
 use super::catalog::ComponentInfo;
+use super::origin::Origin;
 use super::report::{Code, Fault};
 use super::suggest;
 use super::validate::Hint;
@@ -48,7 +49,13 @@ pub(super) fn check(hint: &Hint, model: &ComponentInfo) -> Option<Fault> {
     );
     let fault =
         Fault::new(Code::UnknownSite, &hint.path, hint.origin.clone(), message).suggest(meant);
-    Some(fault.note(format!("roles: {}", suggest::list(roles, LISTED))))
+    let roles = format!("roles: {}", suggest::list(roles, LISTED));
+    let is_default = hint.origin == Origin::Default;
+    Some(fault.note(if is_default {
+        format!("the default; {roles}")
+    } else {
+        roles
+    }))
 }
 
 struct Site<'a> {

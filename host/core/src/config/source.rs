@@ -30,6 +30,8 @@ pub(super) struct Places {
 pub(super) struct Source {
     pub values: Dict,
     pub places: HashMap<KeyPath, Places>,
+    /// What is wrong with its syntax; `values` holds what could be read nevertheless.
+    pub syntax: Vec<Fault>,
     /// Values that no run file can hold; they are absent from `values`.
     pub faults: Vec<Fault>,
 }
@@ -37,9 +39,9 @@ pub(super) struct Source {
 /// Reads a file. `name` is what the user calls it.
 ///
 /// # Errors
-/// That it cannot be read, or all that is wrong with its syntax.
-pub(super) fn read(path: &Path, name: &str) -> Result<Source, Vec<Fault>> {
-    let unreadable = |message: String| vec![Fault::new(Code::Unreadable, "", None, message)];
+/// Why it cannot be read at all.
+pub(super) fn read(path: &Path, name: &str) -> Result<Source, Box<Fault>> {
+    let unreadable = |message: String| Box::new(Fault::new(Code::Unreadable, "", None, message));
     if path.is_dir() {
         return Err(unreadable(format!("{name} is a folder, not a run file")));
     }
@@ -57,26 +59,19 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Source, Vec<Fault>> {
         )));
     }
     match str::from_utf8(&bytes) {
-        Ok(text) => parse(text, name),
+        Ok(text) => Ok(parse(text, name)),
         Err(error) => {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let place = Lines::new(&good).place(good.len());
             let message = "not UTF-8; save the file in that encoding";
-            Err(vec![Fault::new(
-                Code::Syntax,
-                "",
-                Origin::file(name, place),
-                message,
-            )])
+            let origin = Origin::file(name, place);
+            Err(Box::new(Fault::new(Code::Syntax, "", origin, message)))
         }
     }
 }
 
 /// Reads the text of a file.
-///
-/// # Errors
-/// All that is wrong with its syntax.
-pub(super) fn parse(text: &str, name: &str) -> Result<Source, Vec<Fault>> {
+fn parse(text: &str, name: &str) -> Source {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -87,26 +82,19 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Source, Vec<Fault>> {
         faults: Vec::new(),
     };
     let values = reader.table(table.get_ref(), &KeyPath::default());
-    let syntax = !errors.is_empty();
-    for error in errors {
+    let fault = |error: toml::de::Error| {
         let place = lines.place(error.span().map_or(text.len(), |span| span.start));
-        let message = error.message().trim_end().replace('\n', "; ");
-        let fault = Fault::new(
-            Code::Syntax,
-            "",
-            Origin::file(name, place),
-            format!("not TOML: {message}"),
+        let message = format!(
+            "not TOML: {}",
+            error.message().trim_end().replace('\n', "; ")
         );
-        reader.faults.push(fault);
-    }
-    if syntax {
-        Err(reader.faults)
-    } else {
-        Ok(Source {
-            values,
-            places: reader.places,
-            faults: reader.faults,
-        })
+        Fault::new(Code::Syntax, "", Origin::file(name, place), message)
+    };
+    Source {
+        values,
+        syntax: errors.into_iter().map(fault).collect(),
+        places: reader.places,
+        faults: reader.faults,
     }
 }
 

@@ -33,13 +33,26 @@ fn distance(word: &str, candidate: &str) -> usize {
     } else {
         (candidate, word)
     };
+    let whole_word = long
+        .strip_suffix(short)
+        .is_some_and(|rest| rest.ends_with('_'));
     let contained = short.len() >= 3 && (long.starts_with(short) || long.ends_with(short));
-    if contained { edits.min(1) } else { edits }
+    if contained || whole_word && !short.is_empty() {
+        edits.min(1)
+    } else {
+        edits
+    }
 }
 
-/// `a, b, c, …`: at most `most` of the names, in their order.
+/// `a, b, c, …`: at most `most` of the names, in their order, each once.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    let names = seen;
     let mut text = names[..names.len().min(most)].join(", ");
     if names.len() > most {
         text.push_str(", …");
@@ -68,6 +81,7 @@ mod tests {
             ("lora-alpha", Some("lora_alpha")),
             ("alpha", Some("lora_alpha")),
             ("rslora", Some("use_rslora")),
+            ("lora_r", Some("r")),
             ("target_modules", None),
             ("x", None),
             ("", None),

@@ -7,6 +7,7 @@ use super::merge::Merged;
 use super::report::{Code, Fault};
 use super::schema::{SECTIONS, host, host_keys, section};
 use super::suggest;
+use super::tree::Located;
 use super::words;
 
 /// Keys that a message lists.
@@ -18,15 +19,21 @@ const TELLING: usize = 4;
 pub(super) fn key(schema: &Value, key: &str, path: &KeyPath, merged: &Merged) -> Fault {
     let suggestion = in_table(schema, key)
         .map(str::to_owned)
-        .or_else(|| elsewhere(key, path));
-    Fault::new(
+        .or_else(|| elsewhere(key, path, merged));
+    let fault = Fault::new(
         Code::UnknownKey,
         path,
         merged.key_origin(path),
         "unknown key",
-    )
-    .suggest(suggestion)
-    .note(known(schema, path))
+    );
+    // The options of a component are news to many; the tables of the host are in the reference.
+    let told = suggestion.is_some() && schema.get("x-tenon-owner").is_none();
+    let fault = fault.suggest(suggestion);
+    if told {
+        fault
+    } else {
+        fault.note(known(schema, path))
+    }
 }
 
 /// The key of this table that was meant: by what other tools call it, by spelling, or because the
@@ -69,11 +76,16 @@ fn by_doc<'a>(properties: &'a serde_json::Map<String, Value>, key: &str) -> Opti
 }
 
 /// The table in which the key would be known.
-fn elsewhere(key: &str, path: &KeyPath) -> Option<String> {
-    if path.0.len() == 1
-        && let Some(section) = suggest::closest(key, SECTIONS)
-    {
-        return Some(section.to_owned());
+fn elsewhere(key: &str, path: &KeyPath, merged: &Merged) -> Option<String> {
+    if path.0.len() == 1 {
+        let named_after = |section: &&str| {
+            let component = merged.root.get(section).and_then(|table| table.get("use"));
+            component.and_then(Located::str) == Some(key)
+        };
+        let section = suggest::closest(key, SECTIONS);
+        if let Some(section) = section.or_else(|| SECTIONS.into_iter().find(named_after)) {
+            return Some(section.to_owned());
+        }
     }
     SECTIONS.iter().find_map(|name| {
         let properties = section(name)["properties"].as_object()?;

@@ -78,7 +78,20 @@ impl Checker<'_> {
     ) -> Option<Located> {
         let mut fitting = branches.iter().filter(|branch| has_type(branch, value));
         match (fitting.next(), fitting.next()) {
-            (Some(only), None) => self.hinted(only, value, path, hint),
+            (Some(only), None) if only.get("properties").is_some() || value.array().is_some() => {
+                self.hinted(only, value, path, hint)
+            }
+            (Some(only), None) => {
+                let (faults, hints) = (Vec::new(), Vec::new());
+                let mut trial = Checker {
+                    faults,
+                    hints,
+                    ..*self
+                };
+                let result = trial.hinted(only, value, path, hint);
+                self.hints.append(&mut trial.hints);
+                result.or_else(|| self.invalid(schema, value, path))
+            }
             (Some(first), Some(_)) => {
                 let mut results = branches
                     .iter()
@@ -219,11 +232,10 @@ impl Checker<'_> {
         entries: &'e Entries,
         path: &KeyPath,
     ) -> Option<(&'e str, &'e Located)> {
-        let mut named = entries
-            .iter()
-            .filter(|(name, _)| *name == key || has_alias(property, name));
-        let (first, entry) = named.next()?;
-        for (second, _) in named {
+        let own = entries.get_key_value(key);
+        let mut aliases = entries.iter().filter(|(name, _)| has_alias(property, name));
+        let (first, entry) = own.or_else(|| aliases.next())?;
+        for (second, _) in aliases {
             let at = path.key(second);
             let message = format!("another name of `{first}`, which is set as well; keep one");
             self.faults.push(Fault::new(
@@ -308,19 +320,19 @@ impl Checker<'_> {
             words::found(value)
         );
         let fault = Fault::new(Code::InvalidValue, path, value.origin.clone(), message);
-        let meant = value
-            .str()
-            .and_then(|text| suggest::closest(text, words_of(schema)));
-        let unquoted = value.str().map(|text| Located {
-            data: text.trim().parse().map_or(Data::Bool(true), Data::Float),
-            origin: Origin::Default,
-        });
-        let number = unquoted
-            .is_some_and(|number| matches!(number.data, Data::Float(_)) && has_number(schema));
-        self.faults.push(match (meant, number) {
-            (Some(word), _) => fault.suggest(Some(word)),
-            (None, true) => fault.note("numbers stand without quotes"),
-            (None, false) => fault,
+        let Some(text) = value.str() else {
+            self.faults.push(fault);
+            return None;
+        };
+        let meant = suggest::closest(text, words_of(schema));
+        let number = text.trim().parse::<f64>().is_ok() && has_number(schema);
+        self.faults.push(match meant {
+            Some(word) => fault.suggest(Some(word)),
+            None if number => fault.note("numbers stand without quotes"),
+            None if schema.get("x-tenon-component").is_some() => {
+                fault.note(format!("write {path}.use = {}", words::found(value)))
+            }
+            None => fault,
         });
         None
     }

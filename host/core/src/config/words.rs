@@ -9,30 +9,33 @@ const SHOWN: usize = 40;
 
 /// What a schema expects: `a positive integer`, `"linear", "cosine" or "constant"`.
 pub(super) fn expected(schema: &Value) -> String {
+    either(&forms(schema))
+}
+
+/// The forms that a value may have.
+fn forms(schema: &Value) -> Vec<String> {
     if let Some(words) = schema["x-tenon-expected"].as_str() {
-        return words.to_owned();
+        return vec![words.to_owned()];
     }
-    for list in ["anyOf", "oneOf"] {
-        if let Some(branches) = schema[list].as_array() {
-            let mut words: Vec<String> = branches.iter().map(expected).collect();
-            words.dedup();
-            return either(&words);
-        }
+    let choices = ["anyOf", "oneOf"]
+        .iter()
+        .find_map(|list| schema[*list].as_array());
+    if let Some(branches) = choices {
+        let mut words: Vec<String> = branches.iter().flat_map(forms).collect();
+        words.dedup();
+        return words;
     }
     if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words.iter().map(Value::to_string).collect();
-        return either(&words);
+        return words.iter().map(Value::to_string).collect();
     }
-    let kinds: Vec<String> = match &schema["type"] {
+    match &schema["type"] {
         Value::String(kind) => vec![of_type(kind, schema)],
-        Value::Array(kinds) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .map(|kind| of_type(kind, schema))
-            .collect(),
+        Value::Array(kinds) => {
+            let kinds = kinds.iter().filter_map(Value::as_str);
+            kinds.map(|kind| of_type(kind, schema)).collect()
+        }
         _ => vec!["a value".into()],
-    };
-    either(&kinds)
+    }
 }
 
 fn of_type(kind: &str, schema: &Value) -> String {

@@ -169,10 +169,10 @@ fn files_that_are_missing() {
 
 #[test]
 fn a_run_file_that_is_missing() {
-    assert_snapshot!(Workplace::new(GOOD).run_file("runn.toml").report(), @r"
+    assert_snapshot!(Workplace::new(GOOD).run_file("runn.toml").report(), @r#"
     runn.toml: 1 problem
-      no such file runn.toml; did you mean run.toml?
-    ");
+      no such file runn.toml; did you mean "run.toml"?
+    "#);
     assert_snapshot!(Workplace::new(GOOD).run_file("data").report(), @r"
     data: 1 problem
       data is a folder, not a run file

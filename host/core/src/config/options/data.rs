@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::OneOrMany;
 
 /// The data.
-///
-/// Each of `train`, `validation` and `test` is a path, a list of paths, or a table. A path names
-/// a file, or a folder with the shards of a Hugging Face data set.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DataOptions {

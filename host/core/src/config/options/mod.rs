@@ -49,25 +49,28 @@ pub struct RunFile {
     /// Where plugins are looked for, and which may be opened.
     #[serde(default)]
     pub plugins: PluginsOptions,
-    /// The model.
+    /// The model. The other keys of the table are the options of the component.
     pub model: ModelOptions,
-    /// The task.
+    /// The task. The other keys of the table are the options of the component.
     pub task: TaskOptions,
-    /// The data.
+    /// The data. Each of `train`, `validation` and `test` is a path, a list of paths, or a table.
+    /// A path names a file, or a folder with the shards of a Hugging Face data set.
     #[serde(default)]
     pub data: DataOptions,
     /// The tokenizer.
     #[serde(default)]
     pub tokenizer: TokenizerOptions,
-    /// The parameter-efficient fine-tuning method. Without this table every parameter is trained.
+    /// The method of parameter-efficient fine-tuning. Without this table every parameter is
+    /// trained. The other keys of the table are the options of the component.
     pub peft: Option<PeftOptions>,
     /// The metrics, computed at every evaluation, in this order. Without any, the task's own.
     #[serde(default)]
+    #[schemars(extend("x-tenon-expected" = "a list of tables, each `[[metrics]]`"))]
     pub metrics: Vec<MetricOptions>,
     /// Training.
     #[serde(default)]
     pub train: TrainOptions,
-    /// Evaluation.
+    /// Evaluation. Without a batch of its own, that of training.
     #[serde(default)]
     pub evaluate: EvaluateOptions,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Table;
 
-/// The model. The other keys of the table are the options of the component.
+/// The model.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-tenon-component" = "model"))]
 pub struct ModelOptions {

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Table;
 
-/// The parameter-efficient fine-tuning method. The other keys of the table are the options of the
-/// component.
+/// The method of parameter-efficient fine-tuning.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-tenon-component" = "peft"))]
 pub struct PeftOptions {

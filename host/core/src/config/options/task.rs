@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Table;
 
-/// The task. The other keys of the table are the options of the component.
+/// The task.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-tenon-component" = "task"))]
 pub struct TaskOptions {
