@@ -76,6 +76,8 @@ pub enum Command {
     Evaluate(Box<EvaluateRequest>),
     /// `tenon predict`.
     Predict(Box<PredictRequest>),
+    /// `tenon merge`.
+    Merge(Box<MergeRequest>),
 }
 
 /// Trains, and evaluates on the way.
@@ -178,6 +180,17 @@ pub struct PredictRequest {
     pub keep_columns: bool,
     /// Labels to give probabilities for, the most probable first; `None`: every one.
     pub top_k: Option<usize>,
+}
+
+/// Merges an adapter into the model below it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergeRequest {
+    /// The settings of the run.
+    pub settings: RunSettings,
+    /// Whose weights.
+    pub weights: Weights,
+    /// The model folder to write, which must not exist.
+    pub output: PathBuf,
 }
 
 /// Whose weights evaluate or predict.

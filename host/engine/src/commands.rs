@@ -1,0 +1,524 @@
+//! The engine's commands: what each sets up, runs and writes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tenon_core::config::options::Resume;
+use tenon_core::config::{Catalog, ComponentSettings, Kind, Pretrained, RunSettings};
+use tenon_core::data::Prepared;
+use tenon_core::folder::{RunFolder, write_atomically};
+use tenon_core::registry::{Pins, Registry, used};
+use tenon_core::request::{
+    Command, EarlierRun, EngineRequest, EvaluateOn, EvaluateRequest, MergeRequest, PredictRequest,
+    Split, TrainRequest, Weights, exit,
+};
+use tenon_plugin_api::host::Plugin;
+use tenon_plugin_api::model::Forward;
+
+use crate::checkpoint::{self, Checkpoints};
+use crate::data::{self, Discovered, Splits, TaskEncoder};
+use crate::evaluate::evaluate;
+use crate::export::{self, Merge};
+use crate::predict::{self, Lines};
+use crate::report::Reporter;
+use crate::services;
+use crate::session::{OpenTask, Session, open_task};
+use crate::summary::{self, Phases};
+use crate::train::{End, Trainer, training_summary};
+
+/// What a run folder keeps for evaluation and prediction.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct RunState {
+    /// What the training data held.
+    data: Discovered,
+}
+
+/// Does what a request asks for.
+///
+/// # Errors
+/// Whatever goes wrong, with what was being done.
+pub fn run(request: &EngineRequest, linked: Vec<Plugin>) -> Result<i32> {
+    services::start(&request.terminal)?;
+    let settings = match &request.command {
+        Command::Train(train) => &train.settings,
+        Command::Evaluate(evaluate) => &evaluate.settings,
+        Command::Predict(predict) => &predict.settings,
+        Command::Merge(merge) => &merge.settings,
+    };
+    if let Some(threads) = settings.run.threads {
+        tch::set_num_threads(threads.max(1) as i32);
+    }
+    let mut registry = Registry::scan(&request.plugins, &settings.plugins);
+    for plugin in linked {
+        registry.add_linked(plugin)?;
+    }
+    let registry = Arc::new(registry);
+    match &request.command {
+        Command::Train(train) => self::train(train, registry, request),
+        Command::Evaluate(evaluate) => self::evaluate_run(evaluate, registry, request),
+        Command::Predict(predict) => self::predict(predict, registry),
+        Command::Merge(merge) => self::merge(merge, registry, request),
+    }
+}
+
+fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest) -> Result<i32> {
+    let mut phases = Phases::start();
+    let settings = request.settings.clone();
+    let folder = RunFolder::new(settings.run.folder());
+    let resume = take_folder(request, &folder)?;
+    let pins = registry.pins(used(&settings))?;
+    if resume && !request.allow_changed_plugins && folder.pins().is_file() {
+        Pins::load(&folder.pins())?.verify(&pins)?;
+    }
+    services::set_artifacts(folder.artifacts());
+
+    let task = open_task(&registry, &settings)?;
+    let splits = Splits::open(&settings.data, &task.info.columns, settings.run.seed)?;
+    ensure!(
+        splits.get(Split::Train).is_some(),
+        "the run file names no data.train"
+    );
+    let found = splits.discover(&settings.data, &task.info.columns)?;
+    phases.end("data");
+    let mut session = Session::open(settings, registry, task, found)?;
+    phases.end("model");
+
+    let prepared = |split: Split| -> Result<Option<Arc<Prepared>>> {
+        let Some(view) = splits.get(split) else {
+            return Ok(None);
+        };
+        Ok(Some(Arc::new(prepare(&session, view, split.name())?)))
+    };
+    let train = prepared(Split::Train)?.context("no training data")?;
+    let (validation, test) = (prepared(Split::Validation)?, prepared(Split::Test)?);
+    phases.end("tokenization");
+
+    write_run_files(&folder, request, &pins, &session)?;
+    let checkpoints = Checkpoints::open(
+        folder.checkpoints(),
+        session.settings.train.keep_checkpoints,
+    )?;
+    let quiet = engine.terminal.verbosity < 0;
+    let report = Reporter::new(&folder, !resume, quiet)?;
+    let (trainable, all) = session.parameters();
+    report.say(&format!(
+        "{}: {trainable} of {all} parameters are trained ({:.2} %) on {}, {} threads",
+        session.settings.run.name,
+        100.0 * trainable as f64 / all as f64,
+        summary::device_name(session.device),
+        tch::get_num_threads(),
+    ));
+    let seed = session.settings.run.seed;
+    let mut trainer = Trainer::new(&mut session, train, validation, checkpoints, report, resume)?;
+    let began = Instant::now();
+    let end = trainer.run()?;
+    let seconds = began.elapsed().as_secs_f64();
+    phases.end("training");
+    trainer.report.end();
+    if end == End::Interrupted {
+        let step = trainer.state.position.step;
+        trainer.report.say(&format!(
+            "stopped after step {step} of {}; to go on: tenon train {} --resume",
+            trainer.total(),
+            request.run_file.path.display(),
+        ));
+        return Ok(exit::INTERRUPTED);
+    }
+    services::at(
+        seed,
+        trainer.state.position.epoch,
+        trainer.state.position.step,
+    );
+    let best = trainer.restore_best()?;
+    let mut scores = serde_json::Map::new();
+    for (split, prepared) in [
+        (Split::Validation, trainer.validation.clone()),
+        (Split::Test, test),
+    ] {
+        if let Some(prepared) = prepared {
+            let found = trainer.evaluate(&prepared, split.name())?;
+            trainer
+                .report
+                .say(&format!("{}: {}", split.name(), found.line()));
+            scores.insert(split.name().to_owned(), summary::evaluation(&found));
+        }
+    }
+    phases.end("evaluation");
+    let mut training = training_summary(&trainer, seconds)?;
+    training["ended"] = json!(if end == End::EarlyStopped {
+        "early-stopped"
+    } else {
+        "finished"
+    });
+    training["best_step"] = json!(best);
+    training["first_step_seconds"] = json!(trainer.report.first_step_seconds());
+    training["evaluation_and_checkpoint_seconds"] = json!(trainer.aside);
+    let is_adapter = export::result(trainer.session, &folder.model(), &folder.adapter())?;
+    phases.end("export");
+    let text = summary::run(trainer.session, training, scores, &phases);
+    write_atomically(&folder.summary(), text.to_string_pretty()?.as_bytes())
+        .context("writing summary.json")?;
+    let kind = if is_adapter {
+        folder.adapter()
+    } else {
+        folder.model()
+    };
+    trainer.report.say(&format!(
+        "the result is in {}; logs and summary in {}",
+        kind.display(),
+        folder.root().display()
+    ));
+    if engine.terminal.json {
+        println!("{}", text.to_string_pretty()?);
+    }
+    Ok(exit::OK)
+}
+
+/// Decides what becomes of an earlier run in the folder; returns whether it is continued.
+fn take_folder(request: &TrainRequest, folder: &RunFolder) -> Result<bool> {
+    let root = folder.root();
+    let exists = RunFolder::is_run(root);
+    let finished = folder.summary().is_file();
+    let resume = request.settings.train.resume;
+    let must = request.earlier == EarlierRun::Resume || resume == Resume::Require;
+    if request.earlier == EarlierRun::Overwrite {
+        if exists {
+            fs::remove_dir_all(root).with_context(|| format!("removing {}", root.display()))?;
+        } else if root.exists() && fs::read_dir(root)?.next().is_some() {
+            bail!(
+                "{}: --overwrite deletes only folders of runs, which this is not",
+                root.display()
+            );
+        }
+        return Ok(false);
+    }
+    if must && !exists {
+        bail!("{}: there is no run to resume", root.display());
+    }
+    if exists && finished {
+        bail!(
+            "{}: this run is finished; --overwrite starts it anew, another run.name keeps both",
+            root.display()
+        );
+    }
+    if exists && !must && resume == Resume::Never {
+        bail!(
+            "{}: there is an unfinished run; --resume goes on with it, --overwrite starts anew",
+            root.display()
+        );
+    }
+    Ok(exists)
+}
+
+fn write_run_files(
+    folder: &RunFolder,
+    request: &TrainRequest,
+    pins: &Pins,
+    session: &Session,
+) -> Result<()> {
+    fs::create_dir_all(folder.root())
+        .with_context(|| format!("making {}", folder.root().display()))?;
+    let state = RunState {
+        data: session.found.clone(),
+    };
+    let files = [
+        (folder.origins(), request.run_file.with_origins.clone()),
+        (folder.pins(), pins.to_toml()?),
+        (folder.state(), serde_json::to_string_pretty(&state)?),
+        // Last: a folder with a run.toml is a run.
+        (folder.run_file(), request.run_file.resolved.clone()),
+    ];
+    for (path, text) in files {
+        write_atomically(&path, text.as_bytes())
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Encodes a split for a session.
+fn prepare(session: &Session, view: &tenon_core::data::View, what: &str) -> Result<Prepared> {
+    let data = &session.settings.data;
+    let mut encoder = TaskEncoder::new(
+        Arc::clone(&session.task),
+        Arc::clone(&session.tokenizer),
+        &session.task_info,
+        data,
+        &session.found.labels,
+    );
+    if !view.is_empty() {
+        encoder.only_fields_of(&view.get(0)?)?;
+    }
+    let options = serde_json::to_string(&session.settings.task)?;
+    let labels = serde_json::to_string(&session.found)?;
+    let limit = format!(
+        "{:?} {}",
+        session.settings.tokenizer.max_length, session.model_info.max_length
+    );
+    let columns = serde_json::to_string(&data.columns)?;
+    let plugin = session.registry.usable(&session.settings.task.plugin)?;
+    let version = plugin
+        .sha256()
+        .map(|hash| hash.to_string())
+        .unwrap_or_default();
+    let key = [
+        ("task", options.as_str()),
+        ("plugin", version.as_str()),
+        ("labels", labels.as_str()),
+        ("tokenizer", session.tokenizer_digest.as_str()),
+        ("limit", limit.as_str()),
+        ("columns", columns.as_str()),
+    ];
+    data::prepare(view, Arc::new(encoder), data, what, &key)
+}
+
+/// Settings, adapter and checkpoint that a choice of weights asks for.
+struct Choice {
+    settings: RunSettings,
+    adapter: Option<PathBuf>,
+    checkpoint: Option<PathBuf>,
+    found: Option<Discovered>,
+}
+
+fn choose(settings: &RunSettings, weights: &Weights, registry: &Registry) -> Result<Choice> {
+    let mut choice = Choice {
+        settings: settings.clone(),
+        adapter: None,
+        checkpoint: None,
+        found: None,
+    };
+    match weights {
+        Weights::Pretrained => {}
+        Weights::Run(root) => {
+            let folder = RunFolder::new(root.clone());
+            let text = fs::read_to_string(folder.state())
+                .with_context(|| format!("reading {}", folder.state().display()))?;
+            let state: RunState = serde_json::from_str(&text)
+                .with_context(|| format!("reading {}", folder.state().display()))?;
+            choice.found = Some(state.data);
+            let finished = folder.summary().is_file();
+            if finished && folder.adapter().is_dir() {
+                choice.adapter = Some(folder.adapter());
+            } else if finished && folder.model().is_dir() {
+                choice.settings.model.pretrained = Some(Pretrained::Folder(folder.model()));
+                choice.settings.peft = None;
+            } else {
+                let latest = Checkpoints::open(folder.checkpoints(), 1)?.latest()?;
+                let latest = latest.with_context(|| {
+                    format!("{}: no result and no checkpoint yet", root.display())
+                })?;
+                choice.checkpoint = Some(latest.join("trainable.safetensors"));
+            }
+        }
+        Weights::Folder(folder) if folder.join("adapter_config.json").is_file() => {
+            choice.settings.peft = Some(import_adapter(folder, registry)?);
+            choice.adapter = Some(folder.clone());
+        }
+        Weights::Folder(folder) => {
+            choice.found = config_labels(folder, &settings.task);
+            choice.settings.model.pretrained = Some(Pretrained::Folder(folder.clone()));
+            choice.settings.peft = None;
+        }
+    }
+    Ok(choice)
+}
+
+/// The PEFT method and options that an adapter folder describes.
+fn import_adapter(folder: &Path, registry: &Registry) -> Result<ComponentSettings> {
+    let path = folder.join("adapter_config.json");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let config: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    let kind = config
+        .get("peft_type")
+        .and_then(serde_json::Value::as_str)
+        .with_context(|| {
+            format!(
+                "{}: no peft_type, so this is not an adapter of PEFT",
+                path.display()
+            )
+        })?;
+    let reads = |component: &tenon_core::config::ComponentInfo| {
+        let types = component
+            .extra
+            .get("peft_types")
+            .and_then(serde_json::Value::as_array);
+        types.is_some_and(|types| types.iter().any(|name| name.as_str() == Some(kind)))
+    };
+    let component = registry
+        .components(Kind::Peft)
+        .into_iter()
+        .find(reads)
+        .with_context(|| {
+            format!(
+                "{}: no installed PEFT method reads peft_type {kind}",
+                path.display()
+            )
+        })?;
+    let plugin = registry.open(&component.plugin)?;
+    let options = plugin
+        .import_adapter(&component.id, &text)
+        .map_err(tenon_plugin_api::error::StdError)
+        .with_context(|| format!("reading {}", path.display()))?;
+    Ok(ComponentSettings {
+        plugin: component.plugin,
+        id: component.id,
+        options: options.into_iter().collect(),
+    })
+}
+
+/// Class names in a model folder's `config.json`, for the task's label column.
+fn config_labels(folder: &Path, task: &ComponentSettings) -> Option<Discovered> {
+    let text = fs::read_to_string(folder.join("config.json")).ok()?;
+    let config: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let names = config.get("id2label")?.as_object()?;
+    let mut names: Vec<(usize, String)> = names
+        .iter()
+        .map(|(id, name)| Some((id.parse().ok()?, name.as_str()?.to_owned())))
+        .collect::<Option<_>>()?;
+    names.sort_unstable();
+    let column = task
+        .options
+        .get("label")
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("label");
+    let names = names.into_iter().map(|(_, name)| name).collect();
+    Some(Discovered {
+        labels: [(column.to_owned(), names)].into(),
+        ..Discovered::default()
+    })
+}
+
+/// A session with the chosen weights loaded.
+fn open_chosen(
+    choice: Choice,
+    registry: Arc<Registry>,
+    discover: impl FnOnce(&RunSettings, &OpenTask) -> Result<Discovered>,
+) -> Result<Session> {
+    let task = open_task(&registry, &choice.settings)?;
+    let found = match choice.found {
+        Some(found) => found,
+        None => discover(&choice.settings, &task)?,
+    };
+    let session = Session::open(choice.settings, registry, task, found)?;
+    if let Some(adapter) = &choice.adapter {
+        export::load_adapter(&session, adapter)?;
+    }
+    if let Some(path) = &choice.checkpoint {
+        let store = session.store.lock();
+        checkpoint::load_trained(path, |name| {
+            store.get(name).map(|param| param.tensor.shallow_clone())
+        })?;
+    }
+    Ok(session)
+}
+
+fn evaluate_run(
+    request: &EvaluateRequest,
+    registry: Arc<Registry>,
+    engine: &EngineRequest,
+) -> Result<i32> {
+    let choice = choose(&request.settings, &request.weights, &registry)?;
+    let columns = open_task(&registry, &choice.settings)?.info.columns;
+    let (data, seed) = (&choice.settings.data, choice.settings.run.seed);
+    let splits = match &request.on {
+        EvaluateOn::Split(_) => Splits::open(data, &columns, seed)?,
+        EvaluateOn::Files(paths) => Splits::of_files(data, paths, &columns, Split::Test)?,
+    };
+    let session = open_chosen(choice, registry, |settings, task| {
+        splits.discover(&settings.data, &task.info.columns)
+    })?;
+    let split = match request.on {
+        EvaluateOn::Split(split) => split,
+        EvaluateOn::Files(_) => Split::Test,
+    };
+    let view = splits
+        .get(split)
+        .with_context(|| format!("the run file names no data.{}", split.name()))?;
+    let prepared = Arc::new(prepare(&session, view, split.name())?);
+    let mut lines = request
+        .predictions
+        .as_deref()
+        .map(|path| Lines::to_file(path, prepared.len()))
+        .transpose()?;
+    let found = evaluate(
+        &session,
+        &prepared,
+        session.settings.evaluate.batch,
+        split.name(),
+        |examples, made| match &mut lines {
+            Some(lines) => lines.add(&session, examples, &made, None),
+            None => Ok(()),
+        },
+    )?;
+    if let Some(lines) = lines {
+        lines.finish()?;
+    }
+    if found.loss.is_none() {
+        bail!(
+            "the data has no references (labels) to evaluate against; `tenon predict` needs none"
+        );
+    }
+    if engine.terminal.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&summary::evaluation(&found))?
+        );
+    } else {
+        print!("{}", summary::table(split.name(), &found));
+    }
+    Ok(exit::OK)
+}
+
+fn predict(request: &PredictRequest, registry: Arc<Registry>) -> Result<i32> {
+    let choice = choose(&request.settings, &request.weights, &registry)?;
+    let session = open_chosen(choice, registry, |settings, task| {
+        let splits = Splits::open(&settings.data, &task.info.columns, settings.run.seed)?;
+        splits.discover(&settings.data, &task.info.columns)
+    })?;
+    predict::run(&session, request)?;
+    Ok(exit::OK)
+}
+
+/// Merges an adapter into the weights below it and writes the model; tells how far the outputs
+/// moved, and makes sure that undoing the merge restores them exactly.
+fn merge(request: &MergeRequest, registry: Arc<Registry>, engine: &EngineRequest) -> Result<i32> {
+    ensure!(
+        !request.output.exists(),
+        "{}: exists already",
+        request.output.display()
+    );
+    let choice = choose(&request.settings, &request.weights, &registry)?;
+    let session = open_chosen(choice, registry, |settings, task| {
+        let splits = Splits::open(&settings.data, &task.info.columns, settings.run.seed)?;
+        splits.discover(&settings.data, &task.info.columns)
+    })?;
+    ensure!(
+        session.peft.is_some(),
+        "there is no adapter to merge: the run trains the model itself"
+    );
+    let _guard = tch::no_grad_guard();
+    let probe = predict::probe(&session)?;
+    let before = session.forward(&probe, &Forward::new(false, 0))?;
+    let merged = Merge::apply(&session)?;
+    let moved = export::largest_difference(&session, &before, &probe)?;
+    export::write_model(&session, &request.output)?;
+    merged.undo(&session)?;
+    let left = export::largest_difference(&session, &before, &probe)?;
+    if engine.terminal.json {
+        println!(
+            "{}",
+            json!({"model": request.output, "largest_difference": moved, "after_undo": left})
+        );
+    } else {
+        println!(
+            "merged in float32 into {}: outputs differ by at most {moved:.2e} ({left:.1e} after undoing it)",
+            request.output.display(),
+        );
+    }
+    Ok(exit::OK)
+}

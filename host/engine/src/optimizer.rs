@@ -1,0 +1,168 @@
+//! AdamW over the trainable parameters: state, weight-decay groups, the step.
+
+use anyhow::{Context, Result, ensure};
+use tch::{Kind, Tensor};
+use tenon_nn::optim::{self, AdamW, Group};
+
+use crate::weights::Weights;
+
+/// A trainable parameter with its optimizer state.
+pub struct Slot {
+    /// Name of the parameter.
+    pub name: String,
+    /// The parameter.
+    pub param: Tensor,
+    decay: bool,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    step: Tensor,
+}
+
+/// AdamW (Loshchilov and Hutter 2019) with one fused kernel call a group.
+///
+/// Matrices decay; vectors and scalars (biases, norms) do not, as in `transformers`.
+pub struct Optimizer {
+    slots: Vec<Slot>,
+}
+
+impl Optimizer {
+    /// An optimizer over `params`, with empty state.
+    ///
+    /// # Errors
+    /// Memory for the state runs out.
+    pub fn new(params: Vec<(String, Tensor)>) -> Result<Self> {
+        let slot = |(name, param): (String, Tensor)| -> Result<Slot> {
+            Ok(Slot {
+                decay: param.dim() >= 2,
+                exp_avg: param.f_zeros_like()?,
+                exp_avg_sq: param.f_zeros_like()?,
+                step: Tensor::f_zeros([], (Kind::Float, param.device()))?,
+                name,
+                param,
+            })
+        };
+        Ok(Self {
+            slots: params.into_iter().map(slot).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The parameters with their state.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The parameters, to be changed in place.
+    pub fn slots_mut(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
+    /// Forgets the gradients.
+    pub fn zero_grad(&mut self) {
+        for slot in &mut self.slots {
+            slot.param.zero_grad();
+        }
+    }
+
+    /// Divides all gradients by `weight`.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn normalise(&self, weight: f64) -> Result<()> {
+        for mut grad in self.grads() {
+            let _ = grad.f_div_scalar_(weight)?;
+        }
+        Ok(())
+    }
+
+    /// Clips the gradients' common norm to `max_norm`, if given; returns the norm before.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn clip(&self, max_norm: Option<f64>) -> Result<Tensor> {
+        let grads = self.grads();
+        let grads: Vec<_> = grads.iter().collect();
+        Ok(match max_norm {
+            Some(max_norm) => optim::clip_grad_norm(&grads, max_norm)?,
+            None => optim::grad_norm(&grads)?,
+        })
+    }
+
+    /// One step. `rule` holds the weight decay of the group that decays.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn step(&self, rule: AdamW) -> Result<()> {
+        for decay in [true, false] {
+            let slots = self
+                .slots
+                .iter()
+                .filter(|slot| slot.decay == decay && slot.param.grad().defined());
+            let grads: Vec<_> = slots.clone().map(|slot| slot.param.grad()).collect();
+            let mut group = Group {
+                grads: grads.iter().collect(),
+                ..Group::default()
+            };
+            for slot in slots {
+                group.params.push(&slot.param);
+                group.exp_avgs.push(&slot.exp_avg);
+                group.exp_avg_sqs.push(&slot.exp_avg_sq);
+                group.steps.push(&slot.step);
+            }
+            let weight_decay = if decay { rule.weight_decay } else { 0.0 };
+            AdamW {
+                weight_decay,
+                ..rule
+            }
+            .step(&group)?;
+        }
+        Ok(())
+    }
+
+    /// The state by name, for a checkpoint.
+    pub fn state(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        self.slots.iter().flat_map(|slot| {
+            let parts = [
+                ("exp_avg", &slot.exp_avg),
+                ("exp_avg_sq", &slot.exp_avg_sq),
+                ("step", &slot.step),
+            ];
+            parts.map(|(part, tensor)| (format!("{}.{part}", slot.name), tensor))
+        })
+    }
+
+    /// Takes the state of a checkpoint over.
+    ///
+    /// # Errors
+    /// The state is of other parameters.
+    pub fn load(&mut self, weights: &mut Weights) -> Result<()> {
+        for slot in &mut self.slots {
+            let parts = [
+                ("exp_avg", &mut slot.exp_avg),
+                ("exp_avg_sq", &mut slot.exp_avg_sq),
+                ("step", &mut slot.step),
+            ];
+            for (part, tensor) in parts {
+                let name = format!("{}.{part}", slot.name);
+                weights
+                    .load(&name, tensor)
+                    .context("restoring the optimizer")?;
+            }
+        }
+        let unused = weights.unused();
+        ensure!(
+            unused.is_empty(),
+            "the optimizer's state has {} tensors too many: {}",
+            unused.len(),
+            unused[0]
+        );
+        Ok(())
+    }
+
+    fn grads(&self) -> Vec<Tensor> {
+        self.slots
+            .iter()
+            .map(|slot| slot.param.grad())
+            .filter(Tensor::defined)
+            .collect()
+    }
+}

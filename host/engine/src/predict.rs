@@ -1,0 +1,369 @@
+//! Prediction: inputs of any source to JSON lines with labels and probabilities.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value as Json, json};
+use tenon_core::config::options::OnBadRow;
+use tenon_core::config::{Batch, DataSettings};
+use tenon_core::data::{Loader, LoaderOptions, PrepareOptions, Prepared, Value, View};
+use tenon_core::request::{Inputs, PredictRequest, Split};
+use tenon_plugin_api::info::ColumnKind;
+use tenon_plugin_api::task::Predictions;
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::values::{ValueKind, Values};
+
+use crate::data::{Splits, TaskEncoder};
+use crate::evaluate::{evaluate, plan};
+use crate::services;
+use crate::session::Session;
+
+/// Predicts what a request asks for.
+///
+/// # Errors
+/// An input cannot be read or encoded, a plugin fails, or the output cannot be written.
+pub fn run(session: &Session, request: &PredictRequest) -> Result<()> {
+    let column = session
+        .task_info
+        .columns
+        .iter()
+        .find(|column| column.for_prediction && column.kind == ColumnKind::Text);
+    let column = column
+        .map(|column| column.name.clone())
+        .context("the task reads no text column")?;
+    // Inputs that are no files of the run's format become a jsonl file of their own.
+    let mut temporary = tempfile::Builder::new()
+        .prefix("tenon-inputs-")
+        .suffix(".jsonl")
+        .tempfile()?;
+    let file_column = session
+        .settings
+        .data
+        .columns
+        .get(&column)
+        .unwrap_or(&column)
+        .clone();
+    let mut write = |text: &str| -> Result<()> {
+        let line = json!({ file_column.as_str(): text });
+        writeln!(temporary, "{line}").context("writing the inputs to a temporary file")
+    };
+    let paths = match &request.inputs {
+        Inputs::Files(paths) => paths.clone(),
+        Inputs::Texts(texts) => {
+            texts.iter().try_for_each(|text| write(text))?;
+            vec![temporary.path().to_owned()]
+        }
+        Inputs::TextFiles(files) => {
+            for file in files {
+                let open = || format!("reading {}", file.display());
+                let reader = std::io::BufReader::new(std::fs::File::open(file).with_context(open)?);
+                for line in reader.lines() {
+                    write(&line.with_context(open)?)?;
+                }
+            }
+            vec![temporary.path().to_owned()]
+        }
+        Inputs::Stdin => {
+            read_stdin(&mut temporary, &file_column)?;
+            vec![temporary.path().to_owned()]
+        }
+    };
+    temporary.flush()?;
+    let settings = DataSettings {
+        on_bad_row: OnBadRow::Error,
+        cache: false,
+        ..session.settings.data.clone()
+    };
+    predict_files(session, request, &settings, &paths)
+}
+
+/// Standard input: JSON objects, one a line, where the first line is one; else texts.
+fn read_stdin(into: &mut impl Write, column: &str) -> Result<()> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        services::say("reading from the terminal: one input a line, Ctrl-D ends");
+    }
+    let mut objects = None;
+    for (number, line) in stdin.lock().lines().enumerate() {
+        let line =
+            line.with_context(|| format!("reading line {} of standard input", number + 1))?;
+        let is_object = || {
+            line.trim_start().starts_with('{')
+                && serde_json::from_str::<Map<String, Json>>(&line).is_ok()
+        };
+        match *objects.get_or_insert_with(is_object) {
+            true => writeln!(into, "{line}"),
+            false => writeln!(into, "{}", json!({ column: line })),
+        }
+        .context("writing the inputs to a temporary file")?;
+    }
+    if objects.is_none() {
+        bail!("standard input is empty");
+    }
+    Ok(())
+}
+
+fn predict_files(
+    session: &Session,
+    request: &PredictRequest,
+    settings: &DataSettings,
+    paths: &[PathBuf],
+) -> Result<()> {
+    let columns = &session.task_info.columns;
+    let splits = Splits::of_files(settings, paths, columns, Split::Test)?;
+    let view = splits.get(Split::Test).context("no input")?;
+    let prepared = Arc::new(encode(session, settings, view)?);
+    let kept = request.keep_columns.then_some(view);
+    let mut lines = match &request.output {
+        Some(path) => Lines::to_file(path, prepared.len())?,
+        None => Lines::to_stdout(prepared.len()),
+    };
+    lines.top_k = request.top_k;
+    evaluate(
+        session,
+        &prepared,
+        session.settings.evaluate.batch,
+        "predicting",
+        |examples, made| lines.add(session, examples, &made, kept),
+    )?;
+    lines.finish()
+}
+
+/// A few sentences as a batch of tensors, to compare outputs on.
+///
+/// # Errors
+/// They cannot be encoded.
+pub fn probe(session: &Session) -> Result<TensorMap> {
+    const TEXTS: [&str; 3] = [
+        "A tenon is the end of a beam, cut to fit its mortise.",
+        "Yes.",
+        "The quick brown fox jumps over the lazy dog, and nobody asks the dog what it thinks of that.",
+    ];
+    let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile()?;
+    for text in TEXTS {
+        let columns = session
+            .task_info
+            .columns
+            .iter()
+            .filter(|column| column.for_prediction);
+        let names = columns.map(|column| {
+            session
+                .settings
+                .data
+                .columns
+                .get(&column.name)
+                .unwrap_or(&column.name)
+        });
+        let line: Map<String, Json> = names.map(|name| (name.clone(), json!(text))).collect();
+        writeln!(file, "{}", Json::Object(line))?;
+    }
+    file.flush()?;
+    let settings = DataSettings {
+        cache: false,
+        ..session.settings.data.clone()
+    };
+    let splits = Splits::of_files(
+        &settings,
+        &[file.path().to_owned()],
+        &session.task_info.columns,
+        Split::Test,
+    )?;
+    let prepared = Arc::new(encode(
+        session,
+        &settings,
+        splits.get(Split::Test).context("no input")?,
+    )?);
+    let plan = plan(&prepared, Batch::Examples(TEXTS.len() as u32))?;
+    let mut loader = Loader::new(prepared, Arc::new(plan), LoaderOptions::default());
+    session.tensors(&loader.next().context("no batch")??)
+}
+
+/// Encodes inputs; those without labels lack the fields that come of labels.
+fn encode(session: &Session, settings: &DataSettings, view: &View) -> Result<Prepared> {
+    let mut encoder = TaskEncoder::new(
+        Arc::clone(&session.task),
+        Arc::clone(&session.tokenizer),
+        &session.task_info,
+        settings,
+        &BTreeMap::new(),
+    );
+    encoder.without_references();
+    if !view.is_empty() {
+        encoder.only_fields_of(&view.get(0)?)?;
+    }
+    Ok(Prepared::new(
+        view,
+        Arc::new(encoder),
+        PrepareOptions {
+            memory: 1 << 30,
+            cache: None,
+            bad_records: tenon_core::data::BadRows::Error,
+            progress: &mut |_, _| !services::interrupted(),
+        },
+    )?)
+}
+
+/// Predictions as JSON lines in the order of the inputs: written as soon as all before are.
+pub struct Lines {
+    out: Box<dyn Write>,
+    path: Option<PathBuf>,
+    waiting: Vec<Option<String>>,
+    next: usize,
+    /// Labels to give probabilities for.
+    pub top_k: Option<usize>,
+}
+
+impl Lines {
+    /// Lines into a file, which appears when it is whole.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn to_file(path: &Path, count: usize) -> Result<Self> {
+        let partial = partial(path);
+        let file = std::fs::File::create(&partial)
+            .with_context(|| format!("writing {}", partial.display()))?;
+        Ok(Self {
+            out: Box::new(BufWriter::new(file)),
+            path: Some(path.to_owned()),
+            waiting: vec![None; count],
+            next: 0,
+            top_k: None,
+        })
+    }
+
+    /// Lines to standard output.
+    pub fn to_stdout(count: usize) -> Self {
+        Self {
+            out: Box::new(BufWriter::new(std::io::stdout())),
+            path: None,
+            waiting: vec![None; count],
+            next: 0,
+            top_k: None,
+        }
+    }
+
+    /// Adds the predictions of a batch. `inputs` repeats the columns of the inputs.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn add(
+        &mut self,
+        session: &Session,
+        examples: &[usize],
+        made: &Predictions,
+        inputs: Option<&View>,
+    ) -> Result<()> {
+        let names = &session.output().labels;
+        for (index, example) in examples.iter().enumerate() {
+            let mut line = Map::new();
+            if let Some(view) = inputs {
+                let record = view.get(*example)?;
+                for (name, value) in record.columns().iter().zip(record.values()) {
+                    line.insert(name.clone(), plain(value));
+                }
+            }
+            describe(&made.predictions, index, names, self.top_k, &mut line);
+            if let Some(slot) = self.waiting.get_mut(*example) {
+                *slot = Some(serde_json::to_string(&line)?);
+            }
+        }
+        while let Some(line) = self.waiting.get_mut(self.next).and_then(Option::take) {
+            writeln!(self.out, "{line}").context("writing predictions")?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the output.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush().context("writing predictions")?;
+        drop(self.out);
+        if let Some(path) = self.path {
+            let partial = partial(&path);
+            std::fs::File::open(&partial)?.sync_all()?;
+            std::fs::rename(&partial, &path)
+                .with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+/// A cell of an input as JSON.
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Int(value) => json!(value),
+        Value::Float(value) => json!(value),
+        Value::Text(value) => json!(value),
+        Value::List(items) => items.iter().map(plain).collect(),
+        Value::Map(entries) => Json::Object(
+            entries
+                .iter()
+                .map(|(key, value)| (key.clone(), plain(value)))
+                .collect(),
+        ),
+    }
+}
+
+/// A prediction as the members of a JSON object.
+fn describe(
+    values: &Values,
+    index: usize,
+    names: &[String],
+    top_k: Option<usize>,
+    line: &mut Map<String, Json>,
+) {
+    let name = |id: i64| {
+        let name = usize::try_from(id).ok().and_then(|id| names.get(id));
+        name.map_or_else(|| json!(id), |name| json!(name))
+    };
+    match values.kind() {
+        Some(ValueKind::Label) => {
+            line.insert("label".into(), name(values.label_at(index)));
+        }
+        Some(ValueKind::Labels) => {
+            line.insert(
+                "labels".into(),
+                values.ints_at(index).iter().map(|id| name(*id)).collect(),
+            );
+        }
+        Some(ValueKind::Number) => {
+            line.insert("value".into(), json!(values.number_at(index)));
+        }
+        Some(ValueKind::Tokens) => {
+            line.insert("tokens".into(), json!(values.ints_at(index)));
+        }
+        _ => {
+            line.insert("text".into(), json!(values.text_at(index)));
+        }
+    }
+    let scores = values.scores_at(index);
+    if !scores.is_empty() {
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        if let Some(top) = top_k {
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+            order.truncate(top);
+        }
+        let entry = |id: usize| {
+            let key = names.get(id).cloned().unwrap_or_else(|| id.to_string());
+            (key, json!(scores[id]))
+        };
+        line.insert(
+            "probabilities".into(),
+            Json::Object(order.into_iter().map(entry).collect()),
+        );
+    }
+}

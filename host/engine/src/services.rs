@@ -1,0 +1,223 @@
+//! What the engine does for plugins and for itself: progress, interruption, seeds, threads.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anyhow::{Context, Result};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::prelude::*;
+use tenon_core::data::rng::derive_seed;
+use tenon_core::request::Terminal;
+use tenon_plugin_api::host::{Services, set_services};
+
+/// The state that the run, its signal handlers and all plugins share.
+struct Shared {
+    interrupted: Arc<AtomicBool>,
+    seed: AtomicU64,
+    epoch: AtomicU64,
+    step: AtomicU64,
+    artifacts: Mutex<Option<PathBuf>>,
+    bars: MultiProgress,
+    interactive: bool,
+    plugin_bars: Mutex<HashMap<u64, ProgressBar>>,
+    next_bar: AtomicU64,
+}
+
+static SHARED: OnceLock<Shared> = OnceLock::new();
+
+/// Sets up signals, progress and the services for plugins; once a process.
+///
+/// The first Ctrl-C (or SIGTERM) asks for a stop at the next safe point, the second ends the
+/// process at once.
+///
+/// # Errors
+/// The system refuses a signal handler.
+pub fn start(terminal: &Terminal) -> Result<()> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
+            .context("setting up the handling of Ctrl-C")?;
+    }
+    let interactive = terminal.interactive && terminal.verbosity >= 0;
+    let target = if interactive {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let shared = Shared {
+        interrupted,
+        seed: AtomicU64::new(0),
+        epoch: AtomicU64::new(0),
+        step: AtomicU64::new(0),
+        artifacts: Mutex::new(None),
+        bars: MultiProgress::with_draw_target(target),
+        interactive,
+        plugin_bars: Mutex::default(),
+        next_bar: AtomicU64::new(1),
+    };
+    if SHARED.set(shared).is_ok() {
+        set_services(PluginServices);
+    }
+    Ok(())
+}
+
+fn shared() -> Option<&'static Shared> {
+    SHARED.get()
+}
+
+/// Whether the user asked to stop.
+pub fn interrupted() -> bool {
+    shared().is_some_and(|shared| shared.interrupted.load(Ordering::Relaxed))
+}
+
+/// Tells where the run stands, from which seeds are derived.
+pub fn at(seed: u64, epoch: u64, step: u64) {
+    if let Some(shared) = shared() {
+        shared.seed.store(seed, Ordering::Relaxed);
+        shared.epoch.store(epoch, Ordering::Relaxed);
+        shared.step.store(step, Ordering::Relaxed);
+    }
+}
+
+/// Sets the folder in which components may leave files.
+pub fn set_artifacts(folder: PathBuf) {
+    if let Some(shared) = shared() {
+        *shared
+            .artifacts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(folder);
+    }
+}
+
+/// Whether progress bars are drawn.
+pub fn interactive() -> bool {
+    shared().is_some_and(|shared| shared.interactive)
+}
+
+/// A progress bar that goes when it is dropped.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Sets how far it is.
+    pub fn set(&self, position: u64) {
+        self.0.set_position(position);
+    }
+
+    /// Counts more.
+    pub fn advance(&self, by: u64) {
+        self.0.inc(by);
+    }
+
+    /// Sets the text behind the numbers.
+    pub fn message(&self, text: String) {
+        self.0.set_message(text);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A progress bar, drawn only on a terminal.
+pub fn bar(what: &str, unit: &str, total: u64) -> Bar {
+    Bar(progress_bar(what, unit, total))
+}
+
+fn progress_bar(what: &str, unit: &str, total: u64) -> ProgressBar {
+    let bar = match total {
+        0 => ProgressBar::new_spinner(),
+        total => ProgressBar::new(total),
+    };
+    let template =
+        format!("{{prefix:>12}} {{bar:32}} {{human_pos}}/{{human_len}} {unit} {{msg}} {{eta:>4}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("━╸ "));
+    }
+    bar.set_prefix(what.to_owned());
+    match shared() {
+        Some(shared) => shared.bars.add(bar),
+        None => bar,
+    }
+}
+
+/// Prints a line to standard error without tearing the bars.
+pub fn say(line: &str) {
+    match shared() {
+        Some(shared) if shared.interactive => shared.bars.suspend(|| eprintln!("{line}")),
+        _ => eprintln!("{line}"),
+    }
+}
+
+struct PluginServices;
+
+impl Services for PluginServices {
+    fn progress_start(&self, what: &str, unit: &str, total: u64) -> u64 {
+        let Some(shared) = shared() else { return 0 };
+        let id = shared.next_bar.fetch_add(1, Ordering::Relaxed);
+        let bar = progress_bar(what, unit, total);
+        shared
+            .plugin_bars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, bar);
+        id
+    }
+
+    fn progress_advance(&self, id: u64, by: u64) {
+        let Some(shared) = shared() else { return };
+        if let Some(bar) = shared
+            .plugin_bars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+        {
+            bar.inc(by);
+        }
+    }
+
+    fn progress_finish(&self, id: u64) {
+        let Some(shared) = shared() else { return };
+        let bar = shared
+            .plugin_bars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        interrupted()
+    }
+
+    fn derive_seed(&self, purpose: &str) -> u64 {
+        let Some(shared) = shared() else { return 0 };
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        derive_seed(
+            get(&shared.seed),
+            get(&shared.epoch),
+            get(&shared.step),
+            purpose,
+        )
+    }
+
+    fn artifact_dir(&self) -> Option<PathBuf> {
+        let folder = shared()?
+            .artifacts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()?;
+        std::fs::create_dir_all(&folder).ok()?;
+        Some(folder)
+    }
+
+    fn parallel_for(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
+        (0..count).into_par_iter().for_each(body);
+    }
+}

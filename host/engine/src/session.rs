@@ -1,0 +1,586 @@
+//! A run's components put together: task, tokenizer, model, PEFT method, metrics.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind as DType, Tensor};
+use tenon_core::config::options::Dtype;
+use tenon_core::config::{
+    Catalog, ComponentSettings, Device as DeviceSetting, Kind, Pretrained, RunSettings,
+};
+use tenon_core::data::{Batch, HfTokenizer};
+use tenon_core::registry::Registry;
+use tenon_plugin_api::error::StdError;
+use tenon_plugin_api::host::{MetricHandle, ModelHandle, PeftHandle, TaskHandle};
+use tenon_plugin_api::info::{BuildInfo, DataInfo, ModelInfo, ModelView, OutputInfo, TaskInfo};
+use tenon_plugin_api::model::Forward;
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::tokenizer::SharedTokenizer;
+
+use crate::data::{self, Discovered, RunTokenizer};
+use crate::hub;
+use crate::params::{Naming, Owner, SharedStore};
+use crate::weights::Weights;
+
+/// A task that is opened but not yet told about the data.
+pub struct OpenTask {
+    /// The task.
+    pub handle: TaskHandle,
+    /// What it reads.
+    pub info: TaskInfo,
+}
+
+/// A PEFT method that is attached.
+pub struct AttachedPeft {
+    /// The method.
+    pub handle: PeftHandle,
+}
+
+/// A run's components, ready to compute.
+pub struct Session {
+    /// The settings of the run.
+    pub settings: RunSettings,
+    /// The installed plugins.
+    pub registry: Arc<Registry>,
+    /// The task.
+    pub task: Arc<TaskHandle>,
+    /// What the task reads, makes and puts out, now that it knows the data.
+    pub task_info: TaskInfo,
+    /// What was found in the data.
+    pub found: Discovered,
+    /// The tokenizer.
+    pub tokenizer: Arc<SharedTokenizer>,
+    /// Digest of all that the tokenizer does.
+    pub tokenizer_digest: String,
+    /// The model.
+    pub model: ModelHandle,
+    /// What the model told of itself.
+    pub model_info: ModelInfo,
+    /// `config.json` of the pretrained model.
+    pub config: Map<String, Value>,
+    /// Folder of the pretrained model.
+    pub pretrained: Option<PathBuf>,
+    /// Parameters and sites.
+    pub store: SharedStore,
+    /// The PEFT method.
+    pub peft: Option<AttachedPeft>,
+    /// What the PEFT method was shown.
+    pub view: ModelView,
+    /// Where it computes.
+    pub device: Device,
+    /// Digest of the settings that decide the result.
+    pub digest: String,
+    inputs: Vec<(String, bool)>,
+    length_field: Option<String>,
+}
+
+/// Opens the task of a run.
+///
+/// # Errors
+/// The plugin cannot be opened, or it refuses its options.
+pub fn open_task(registry: &Registry, settings: &RunSettings) -> Result<OpenTask> {
+    let component = &settings.task;
+    let plugin = registry.open(&component.plugin)?;
+    let handle = plugin
+        .task(&component.id, &json(&component.options)?)
+        .map_err(StdError)?;
+    let info = handle.describe().map_err(StdError)?;
+    Ok(OpenTask { handle, info })
+}
+
+/// The device that the settings ask for.
+///
+/// # Errors
+/// There is no such device.
+pub fn device(setting: DeviceSetting) -> Result<Device> {
+    let count = tch::Cuda::device_count();
+    Ok(match setting {
+        DeviceSetting::Cpu => Device::Cpu,
+        DeviceSetting::Auto if tch::Cuda::is_available() => Device::Cuda(0),
+        DeviceSetting::Auto => Device::Cpu,
+        DeviceSetting::Cuda(index) => {
+            ensure!(
+                i64::from(index) < count,
+                "run.device is cuda:{index}, but libtorch sees {count} CUDA devices{}",
+                if count == 0 {
+                    " (this libtorch may be built without CUDA)"
+                } else {
+                    ""
+                },
+            );
+            Device::Cuda(index as usize)
+        }
+    })
+}
+
+impl Session {
+    /// Puts the components together: prepares the task, builds and loads the model, attaches the
+    /// PEFT method and freezes what it leaves alone.
+    ///
+    /// # Errors
+    /// A component refuses, weights do not fit, or libtorch fails.
+    pub fn open(
+        settings: RunSettings,
+        registry: Arc<Registry>,
+        task: OpenTask,
+        found: Discovered,
+    ) -> Result<Self> {
+        let device = device(settings.run.device)?;
+        let pretrained = settings
+            .model
+            .pretrained
+            .as_ref()
+            .map(folder_of)
+            .transpose()?;
+        let config = pretrained
+            .as_deref()
+            .map(read_config)
+            .transpose()?
+            .unwrap_or_default();
+        let OpenTask {
+            handle: mut task, ..
+        } = task;
+        let positions = config
+            .get("max_position_embeddings")
+            .and_then(Value::as_u64)
+            .unwrap_or(0) as usize;
+        let max_length = settings
+            .tokenizer
+            .max_length
+            .map_or(positions, |limit| match positions {
+                0 => limit as usize,
+                positions => positions.min(limit as usize),
+            });
+        task.prepare(&DataInfo {
+            labels: found.labels.clone(),
+            kinds: found.kinds.clone(),
+            max_length,
+        })
+        .map_err(StdError)?;
+        let task_info = task.describe().map_err(StdError)?;
+
+        let component = registry
+            .lookup(
+                Kind::Model,
+                &format!(
+                    "{}::{}",
+                    settings.model.component.plugin, settings.model.component.id
+                ),
+            )
+            .map_err(|error| anyhow::anyhow!("model {}: {error}", settings.model.component.id))?;
+        check_architecture(&component.extra, &config, pretrained.as_deref())?;
+        let options = model_options(&settings.model.component, &component.schema, &config);
+        let weights = pretrained
+            .as_deref()
+            .map(Weights::open_folder)
+            .transpose()?;
+        let kind = match settings.model.dtype {
+            Dtype::Float32 => DType::Float,
+            Dtype::Bfloat16 => DType::BFloat16,
+        };
+        let build = BuildInfo {
+            head: task_info.head.clone(),
+        };
+        let store = SharedStore::new(
+            weights,
+            naming(&component.extra),
+            build,
+            (device, kind),
+            settings.run.seed,
+        );
+        let plugin = registry.open(&component.plugin)?;
+        let model = plugin
+            .model(&component.id, &json(&options)?, store.builder(Owner::Model))
+            .map_err(StdError)
+            .with_context(|| format!("building model {}", component.id))?;
+        check_weights(&store)?;
+        let model_info = model.describe().map_err(StdError)?;
+
+        let path = settings
+            .tokenizer
+            .path
+            .clone()
+            .or_else(|| pretrained.clone());
+        let path = path.context(
+            "no tokenizer: set tokenizer.path, or model.pretrained to a folder that has a tokenizer.json",
+        )?;
+        let tokenizer = HfTokenizer::load(&path)?;
+        data::check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))?;
+        let tokenizer_digest = tenon_core::data::Tokenize::fingerprint(&tokenizer).to_owned();
+        let limit = [max_length, model_info.max_length]
+            .into_iter()
+            .filter(|limit| *limit > 0)
+            .min();
+        let tokenizer = Arc::new(SharedTokenizer::new(RunTokenizer { tokenizer, limit }));
+
+        let view = ModelView {
+            model: component.id.clone(),
+            pretrained: settings.model.pretrained.as_ref().map(name_of),
+            head: task_info.head.clone(),
+            sites: store
+                .lock()
+                .sites()
+                .iter()
+                .map(|site| site.info.clone())
+                .collect(),
+            parameters: store.lock().infos(),
+        };
+        let length_field = task_info
+            .fields
+            .iter()
+            .find(|field| field.length)
+            .map(|field| field.name.clone());
+        let mut session = Self {
+            digest: digest(&settings),
+            task: Arc::new(task),
+            inputs: inputs(&component.extra),
+            settings,
+            registry,
+            task_info,
+            found,
+            tokenizer,
+            tokenizer_digest,
+            model,
+            model_info,
+            config,
+            pretrained,
+            store,
+            peft: None,
+            view,
+            device,
+            length_field,
+        };
+        session.attach()?;
+        Ok(session)
+    }
+
+    /// Attaches the PEFT method and freezes what it leaves alone; without one all is trainable.
+    fn attach(&mut self) -> Result<()> {
+        let Some(component) = &self.settings.peft else {
+            return self.set_trainable(|_| true);
+        };
+        let plugin = self.registry.open(&component.plugin)?;
+        let mut handle = plugin
+            .peft(&component.id, &json(&component.options)?)
+            .map_err(StdError)?;
+        let plan = handle.plan(&self.view).map_err(StdError)?;
+        for name in &plan.sites {
+            let (info, weights) = {
+                let store = self.store.lock();
+                let site = store.sites().iter().find(|site| site.info.name == *name);
+                let site = site.with_context(|| {
+                    format!(
+                        "{} wants to attach to `{name}`, which is no site",
+                        component.id
+                    )
+                })?;
+                (
+                    site.info.clone(),
+                    site.weights
+                        .iter()
+                        .map(|(n, t)| (n, t.shallow_clone()))
+                        .collect::<TensorMap>(),
+                )
+            };
+            let attached = handle
+                .attach(&info, &weights, self.store.builder(Owner::Peft))
+                .map_err(StdError)
+                .with_context(|| format!("attaching {} to {name}", component.id))?;
+            let store = self.store.lock();
+            if let Some(site) = store.sites().iter().find(|site| site.info.name == *name) {
+                site.attach(attached);
+            }
+        }
+        for name in &plan.trainable {
+            ensure!(
+                self.store.lock().get(name).is_some(),
+                "{} trains `{name}`, which is no parameter",
+                component.id
+            );
+        }
+        self.peft = Some(AttachedPeft { handle });
+        self.set_trainable(|name| plan.trainable.iter().any(|trainable| trainable == name))
+    }
+
+    /// Sets which of the model's own parameters are trained; what a PEFT method made always is.
+    fn set_trainable(&self, trainable: impl Fn(&str) -> bool) -> Result<()> {
+        let store = self.store.lock();
+        for param in store.params() {
+            let on = param.owner == Owner::Peft || trainable(&param.name);
+            let _ = param.tensor.f_set_requires_grad(on)?;
+        }
+        Ok(())
+    }
+
+    /// The trainable parameters with their names, in the order of building.
+    pub fn trainable(&self) -> Vec<(String, Tensor)> {
+        let store = self.store.lock();
+        let trainable = store
+            .params()
+            .iter()
+            .filter(|param| param.tensor.requires_grad());
+        trainable
+            .map(|param| (param.name.clone(), param.tensor.shallow_clone()))
+            .collect()
+    }
+
+    /// The number of trainable parameters and of all.
+    pub fn parameters(&self) -> (u64, u64) {
+        let store = self.store.lock();
+        let count = |tensor: &Tensor| tensor.numel() as u64;
+        let trainable = store
+            .params()
+            .iter()
+            .filter(|param| param.tensor.requires_grad());
+        (
+            trainable.map(|param| count(&param.tensor)).sum(),
+            store
+                .params()
+                .iter()
+                .map(|param| count(&param.tensor))
+                .sum(),
+        )
+    }
+
+    /// The tensors of a batch, on the device.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn tensors(&self, batch: &Batch) -> Result<TensorMap> {
+        data::tensors(batch, self.length_field.as_deref(), self.device)
+    }
+
+    /// Whether a batch has all the fields that the task declares, labels included.
+    pub fn has_references(&self, tensors: &TensorMap) -> bool {
+        self.task_info
+            .fields
+            .iter()
+            .all(|field| tensors.get(&field.name).is_some())
+    }
+
+    /// The model's outputs for a batch.
+    ///
+    /// # Errors
+    /// The batch lacks an input, or the model fails.
+    pub fn forward(&self, tensors: &TensorMap, forward: &Forward) -> Result<TensorMap> {
+        let mut inputs = TensorMap::new();
+        for (name, optional) in &self.inputs {
+            match tensors.get(name) {
+                Some(tensor) => inputs.insert(name.as_str(), tensor.shallow_clone()),
+                None if *optional => {}
+                None => bail!("the model needs the input `{name}`, which the task does not make"),
+            }
+        }
+        Ok(self.model.forward(&inputs, forward).map_err(StdError)?)
+    }
+
+    /// The metrics of the run, fresh; those that the task suggests when the run file names none.
+    ///
+    /// # Errors
+    /// One cannot be opened, or does not read what the task puts out.
+    pub fn metrics(&self) -> Result<Vec<(String, MetricHandle)>> {
+        let wanted = match self.settings.metrics.is_empty() {
+            true => self.suggested_metrics()?,
+            false => {
+                let named = self.settings.metrics.iter();
+                named
+                    .map(|metric| (metric.name.clone(), metric.component.clone()))
+                    .collect()
+            }
+        };
+        let open = |(name, component): (String, ComponentSettings)| -> Result<_> {
+            let context = || format!("metric {name}");
+            let plugin = self.registry.open(&component.plugin)?;
+            let metric = plugin.metric(&component.id, &json(&component.options)?);
+            let mut metric = metric.map_err(StdError).with_context(context)?;
+            metric
+                .begin(&self.task_info.output)
+                .map_err(StdError)
+                .with_context(context)?;
+            Ok((name, metric))
+        };
+        wanted.into_iter().map(open).collect()
+    }
+
+    fn suggested_metrics(&self) -> Result<Vec<(String, ComponentSettings)>> {
+        let find = |request: &tenon_plugin_api::info::MetricRequest| {
+            let found = self.registry.lookup(Kind::Metric, &request.name).map_err(|error| {
+                anyhow::anyhow!(
+                    "the task suggests metric `{}`, which is {error}; name the metrics in the run file",
+                    request.name
+                )
+            })?;
+            let options = request.options.clone().into_iter().collect();
+            Ok((
+                request.name.clone(),
+                ComponentSettings {
+                    plugin: found.plugin,
+                    id: found.id,
+                    options,
+                },
+            ))
+        };
+        self.task_info.metrics.iter().map(find).collect()
+    }
+
+    /// What the task puts out.
+    pub fn output(&self) -> &OutputInfo {
+        &self.task_info.output
+    }
+}
+
+/// Options of a component as JSON.
+fn json<T: serde::Serialize>(options: &T) -> Result<String> {
+    Ok(serde_json::to_string(options)?)
+}
+
+/// The folder of a pretrained model; a hub model is fetched into the hub's cache.
+fn folder_of(pretrained: &Pretrained) -> Result<PathBuf> {
+    match pretrained {
+        Pretrained::Folder(folder) => {
+            ensure!(
+                folder.is_dir(),
+                "model.pretrained: {} is not a folder",
+                folder.display()
+            );
+            Ok(folder.clone())
+        }
+        Pretrained::Hub { name, revision } => hub::fetch(name, revision.as_deref()),
+    }
+}
+
+fn name_of(pretrained: &Pretrained) -> String {
+    match pretrained {
+        Pretrained::Folder(folder) => folder.to_string_lossy().into_owned(),
+        Pretrained::Hub { name, .. } => name.clone(),
+    }
+}
+
+fn read_config(folder: &Path) -> Result<Map<String, Value>> {
+    let path = folder.join("config.json");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Checks that `config.json` is of an architecture that the model plugin loads.
+fn check_architecture(
+    entry: &Value,
+    config: &Map<String, Value>,
+    folder: Option<&Path>,
+) -> Result<()> {
+    let (Some(found), Some(folder)) = (config.get("model_type").and_then(Value::as_str), folder)
+    else {
+        return Ok(());
+    };
+    let known = words(entry, "model_types");
+    let id = entry.get("id").and_then(Value::as_str).unwrap_or("?");
+    ensure!(
+        known.is_empty() || known.contains(&found),
+        "{}: model_type is \"{found}\"; the model `{id}` loads {}",
+        folder.join("config.json").display(),
+        known.join(", "),
+    );
+    Ok(())
+}
+
+/// What the run file sets, over what `config.json` says of the options that the model has.
+fn model_options(
+    component: &ComponentSettings,
+    schema: &Value,
+    config: &Map<String, Value>,
+) -> Map<String, Value> {
+    let known = schema.get("properties").and_then(Value::as_object);
+    let read = config.iter().filter(|(key, value)| {
+        known.is_some_and(|known| known.contains_key(*key)) && !value.is_null()
+    });
+    let mut options: Map<String, Value> = read
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    options.extend(
+        component
+            .options
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    options
+}
+
+fn words<'a>(entry: &'a Value, list: &str) -> Vec<&'a str> {
+    let items = entry.get(list).and_then(Value::as_array);
+    items
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+fn naming(entry: &Value) -> Naming {
+    let (from, to) = (words(entry, "renames_from"), words(entry, "renames_to"));
+    Naming {
+        base_prefix: words(entry, "base_prefix")
+            .first()
+            .copied()
+            .unwrap_or("")
+            .to_owned(),
+        renames: from
+            .into_iter()
+            .map(str::to_owned)
+            .zip(to.into_iter().map(str::to_owned))
+            .collect(),
+    }
+}
+
+fn inputs(entry: &Value) -> Vec<(String, bool)> {
+    let input = |name: &str| match name.strip_suffix('?') {
+        Some(name) => (name.to_owned(), true),
+        None => (name.to_owned(), false),
+    };
+    words(entry, "inputs").into_iter().map(input).collect()
+}
+
+/// Says all that the pretrained weights lack, and what of them is not used.
+fn check_weights(store: &SharedStore) -> Result<()> {
+    let mut store = store.lock();
+    let missing = store.missing();
+    if let Some(first) = missing.first() {
+        let more = if missing.len() > 1 {
+            format!(" and {} more", missing.len() - 1)
+        } else {
+            String::new()
+        };
+        bail!("the pretrained weights lack {first}{more}: they are of another model, or not whole");
+    }
+    if let Some(weights) = store.take_weights() {
+        let unused = weights.unused();
+        if !unused.is_empty() {
+            tracing::info!(
+                "{} tensors of {} are not used, the first: {}",
+                unused.len(),
+                weights.folder().display(),
+                unused[0]
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Digest of the settings that decide the result, which a resumed run must share.
+fn digest(settings: &RunSettings) -> String {
+    let mut value = serde_json::to_value(settings).unwrap_or_default();
+    // Where a run lies and how much of it is kept does not change what it computes.
+    for (table, keys) in [
+        ("run", &["output_dir", "name"][..]),
+        ("plugins", &["paths"]),
+        ("train", &["resume", "keep_checkpoints"]),
+    ] {
+        if let Some(table) = value.get_mut(table).and_then(Value::as_object_mut) {
+            keys.iter().for_each(|key| drop(table.remove(*key)));
+        }
+    }
+    let hash = Sha256::digest(value.to_string());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}

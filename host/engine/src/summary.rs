@@ -1,0 +1,142 @@
+//! `summary.json`, and the table that evaluation prints.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use tch::Device;
+
+use crate::evaluate::Evaluation;
+use crate::session::Session;
+
+/// Seconds of each phase of a command.
+pub struct Phases {
+    began: Instant,
+    last: Instant,
+    seconds: Map<String, Value>,
+}
+
+impl Phases {
+    /// Starts the clock.
+    pub fn start() -> Self {
+        let now = Instant::now();
+        Self {
+            began: now,
+            last: now,
+            seconds: Map::new(),
+        }
+    }
+
+    /// Ends a phase; the next one begins.
+    pub fn end(&mut self, phase: &str) {
+        let now = Instant::now();
+        self.seconds
+            .insert(phase.to_owned(), json!((now - self.last).as_secs_f64()));
+        self.last = now;
+    }
+}
+
+/// A summary.
+pub struct Summary(Value);
+
+impl Summary {
+    /// The summary as JSON.
+    ///
+    /// # Errors
+    /// Never in practice: all keys are text.
+    pub fn to_string_pretty(&self) -> Result<String> {
+        Ok(format!("{}\n", serde_json::to_string_pretty(&self.0)?))
+    }
+}
+
+/// The summary of a run.
+pub fn run(
+    session: &Session,
+    training: Value,
+    scores: Map<String, Value>,
+    phases: &Phases,
+) -> Summary {
+    let (trainable, all) = session.parameters();
+    let speed = |count: &str| {
+        let seconds = training["seconds"].as_f64().unwrap_or(0.0)
+            - training["evaluation_and_checkpoint_seconds"]
+                .as_f64()
+                .unwrap_or(0.0);
+        training[count]
+            .as_f64()
+            .map(|count| count / seconds.max(1e-9))
+    };
+    let mut training_part = training.clone();
+    training_part["examples_per_second"] = json!(speed("examples"));
+    training_part["tokens_per_second"] = json!(speed("tokens"));
+    Summary(json!({
+        "run": session.settings.run.name,
+        "seed": session.settings.run.seed,
+        "tenon": env!("CARGO_PKG_VERSION"),
+        "device": device_name(session.device),
+        "threads": tch::get_num_threads(),
+        "parameters": {"trainable": trainable, "total": all},
+        "training": training_part,
+        "scores": scores,
+        "peak_memory_bytes": peak_memory(),
+        "seconds": phases.seconds,
+        "total_seconds": phases.began.elapsed().as_secs_f64(),
+    }))
+}
+
+/// An evaluation as JSON.
+pub fn evaluation(found: &Evaluation) -> Value {
+    let seconds = found.seconds.max(1e-9);
+    json!({
+        "loss": found.loss,
+        "scores": found.scores,
+        "examples": found.examples,
+        "seconds": found.seconds,
+        "examples_per_second": found.examples as f64 / seconds,
+        "tokens_per_second": found.tokens as f64 / seconds,
+    })
+}
+
+/// An evaluation as a table for people.
+pub fn table(split: &str, found: &Evaluation) -> String {
+    let mut text = format!(
+        "{split}: {} examples in {:.2} s\n",
+        found.examples, found.seconds
+    );
+    let mut row = |name: &str, value: f64, unit: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {name:<24} {value:>10.6} {unit}");
+    };
+    if let Some(loss) = found.loss {
+        row("loss", loss, "");
+    }
+    for named in &found.scores {
+        row(&named.score.name, named.score.value, &named.score.unit);
+    }
+    for named in &found.scores {
+        if let Some(detail) = &named.score.detail {
+            let _ = writeln!(text, "  {}: {detail}", named.score.name);
+        }
+    }
+    text
+}
+
+/// A device as users write it.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// The most memory that the process held at once, in bytes; `None` where the system does not tell.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
