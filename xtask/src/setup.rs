@@ -78,13 +78,7 @@ fn find(from: From, configured: Option<&Path>) -> Result<Libtorch> {
     let cache = Cache::open()?;
     match download::cached(&cache) {
         Some(libtorch) => Ok(libtorch),
-        None => {
-            println!(
-                "fetching libtorch {VERSION} into {}",
-                cache.root().display()
-            );
-            download::obtain(&cache)
-        }
+        None => download::obtain(&cache),
     }
 }
 

@@ -224,18 +224,22 @@ pub fn obtain(cache: &Cache) -> Result<Libtorch> {
     if let Ok(libtorch) = Libtorch::inspect(&place) {
         return Ok(libtorch);
     }
-    let scratch = cache.scratch()?;
+    println!(
+        "fetching libtorch {VERSION} into {}",
+        cache.root().display()
+    );
+    let scratch = cache.scratch("libtorch")?;
     let downloads = cache.downloads();
     for (wheel, members) in build.parts {
         let path = wheel::obtain(wheel, &downloads, &python)?;
-        wheel::unpack(&path, members, scratch.path())?;
+        wheel::unpack(&path, members, &scratch)?;
     }
-    finish(build, scratch.path())?;
+    finish(build, &scratch)?;
     if place.exists() {
         fs::remove_dir_all(&place)
             .with_context(|| format!("removing the unusable {}", place.display()))?;
     }
-    fs::rename(scratch.keep(), &place)
+    fs::rename(&scratch, &place)
         .with_context(|| format!("putting libtorch at {}", place.display()))?;
     for (wheel, _) in build.parts {
         let path = downloads.join(wheel.file);
