@@ -1,12 +1,13 @@
 //! `cargo xtask demo`: from nothing to a fine-tuned model and its predictions.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::cache::Cache;
 use crate::cargo::{cargo, plugins, repository, run, show};
@@ -123,40 +124,97 @@ fn shorten(path: &Path, repository: &Path) -> String {
         .to_string()
 }
 
+/// What the demo shows of a run's `summary.json`.
+#[derive(Deserialize)]
+struct Summary {
+    parameters: Parameters,
+    training: Training,
+    scores: BTreeMap<String, Evaluation>,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    trainable: u64,
+    total: u64,
+}
+
+#[derive(Deserialize)]
+struct Training {
+    steps: u64,
+    seconds: f64,
+    examples_per_second: f64,
+}
+
+#[derive(Deserialize)]
+struct Evaluation {
+    examples: u64,
+    scores: Vec<Score>,
+}
+
+#[derive(Deserialize)]
+struct Score {
+    name: String,
+    value: Option<f64>,
+}
+
 /// The final scores and what was trained, from the run's summary.
 fn learnt(folder: &Path) -> Result<String> {
     let path = folder.join("summary.json");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("reading the run's summary {}", path.display()))?;
-    let summary: Value = serde_json::from_str(&text)
-        .with_context(|| format!("reading the run's summary {}", path.display()))?;
+    let read = || -> Result<Summary> { Ok(serde_json::from_str(&fs::read_to_string(&path)?)?) };
+    let summary = read().with_context(|| format!("reading {}", path.display()))?;
     Ok(describe(&summary))
 }
 
-/// A line for each number under `scores`, then the parameters.
-fn describe(summary: &Value) -> String {
-    let mut lines = Vec::new();
-    numbers("", &summary["scores"], &mut lines);
-    numbers("", &summary["parameters"], &mut lines);
-    lines.concat()
+/// A line for the training, and one for each part of the data that was held out.
+fn describe(summary: &Summary) -> String {
+    let Parameters { trainable, total } = summary.parameters;
+    let Training {
+        steps,
+        seconds,
+        examples_per_second,
+    } = summary.training;
+    let percent = 100.0 * trainable as f64 / total.max(1) as f64;
+    let mut text = format!(
+        "  trained     {trainable} of {total} parameters ({percent:.2} %), {steps} steps in \
+         {seconds:.1} s, {examples_per_second:.0} examples/s\n"
+    );
+    for (split, evaluation) in &summary.scores {
+        let scores = evaluation.scores.iter().map(|score| match score.value {
+            Some(value) => format!("{} {value:.4}", score.name),
+            None => format!("{} undefined", score.name),
+        });
+        let scores = scores.collect::<Vec<_>>().join(", ");
+        text += &format!(
+            "  {split:<10}  {scores} on {} examples\n",
+            evaluation.examples
+        );
+    }
+    text
 }
 
-/// Appends `name  number` for every number in `value`, deep ones with dotted names.
-fn numbers(name: &str, value: &Value, lines: &mut Vec<String>) {
-    match value {
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                let dot = if name.is_empty() { "" } else { "." };
-                numbers(&format!("{name}{dot}{key}"), value, lines);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_told_in_a_line_for_each_split() {
+        let summary = r#"{
+            "run": "quickstart",
+            "parameters": {"trainable": 74496, "total": 22787714},
+            "training": {"steps": 186, "loss": 0.3, "seconds": 31.25, "examples_per_second": 95.04},
+            "scores": {
+                "validation": {"loss": 0.4, "examples": 110, "scores": [{"name": "accuracy", "value": 0.8}]},
+                "test": {"examples": 300, "scores": [
+                    {"metric": "accuracy", "name": "accuracy", "value": 0.863333, "unit": "fraction"},
+                    {"metric": "f1", "name": "f1_macro", "value": null}
+                ]}
             }
-        }
-        Value::Number(number) if number.is_f64() => {
-            lines.push(format!(
-                "  {name}  {:.4}\n",
-                number.as_f64().unwrap_or_default()
-            ));
-        }
-        Value::Number(number) => lines.push(format!("  {name}  {number}\n")),
-        _ => {}
+        }"#;
+        let summary: Summary = serde_json::from_str(summary).expect("a summary");
+        let expected = "  trained     74496 of 22787714 parameters (0.33 %), 186 steps in 31.2 s, \
+                        95 examples/s\n  \
+                        test        accuracy 0.8633, f1_macro undefined on 300 examples\n  \
+                        validation  accuracy 0.8000 on 110 examples\n";
+        assert_eq!(describe(&summary), expected);
     }
 }
