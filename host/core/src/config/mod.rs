@@ -29,7 +29,7 @@ mod schema;
 mod settings;
 mod sites;
 mod source;
-mod suggest;
+pub(crate) mod suggest;
 mod tree;
 mod unknown;
 mod validate;
@@ -48,3 +48,4 @@ pub use settings::{
     Length, MetricSettings, ModelSettings, PluginSettings, Pretrained, Rhythm, RunSection,
     RunSettings, SelectBest, SourceSettings, TokenizerSettings, TrainSettings, Warmup,
 };
+pub use words::expected;

@@ -2,7 +2,7 @@
 
 /// The candidate that was probably meant by `word`: the one that is spelt most alike, if it is
 /// alike enough. Case, `-` and `_` do not count.
-pub(super) fn closest<'a>(
+pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -45,7 +45,7 @@ fn distance(word: &str, candidate: &str) -> usize {
 }
 
 /// `a, b, c, …`: at most `most` of the names, in their order, each once.
-pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
     let mut seen = Vec::new();
     for name in names {
         if !seen.contains(&name) {

@@ -8,7 +8,7 @@ use super::tree::{Data, Located};
 const SHOWN: usize = 40;
 
 /// What a schema expects: `a positive integer`, `"linear", "cosine" or "constant"`.
-pub(super) fn expected(schema: &Value) -> String {
+pub fn expected(schema: &Value) -> String {
     either(&forms(schema))
 }
 

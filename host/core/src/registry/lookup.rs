@@ -2,7 +2,40 @@
 
 use super::manifest::Component;
 use super::{Entry, Problem, Registry};
+use crate::config::suggest;
 use crate::config::{Catalog, ComponentInfo, Kind, LookupError};
+
+/// Names that a message lists.
+const LISTED: usize = 8;
+
+/// Why there is no component of this name, with what was probably meant.
+#[must_use]
+pub fn explain(kind: Kind, name: &str, error: &LookupError) -> String {
+    let noun = kind.noun();
+    let (installed, reason) = match error {
+        LookupError::NotFound { installed, reason } => (installed, reason),
+        LookupError::Ambiguous { candidates } => {
+            let candidates = candidates.join(", ");
+            return format!("several plugins bring a {noun} `{name}`: {candidates}");
+        }
+    };
+    let names = || installed.iter().map(String::as_str);
+    let mut text = match reason {
+        Some(reason) => format!("no {noun} `{name}`: {reason}"),
+        None => format!("no {noun} `{name}`"),
+    };
+    if let Some(meant) = suggest::closest(name, names()) {
+        text.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    match (reason, installed.is_empty()) {
+        (Some(_), _) => {}
+        (None, true) => text.push_str(&format!(" (no {noun} is installed; see `tenon plugin list`)")),
+        (None, false) => {
+            text.push_str(&format!(" (installed: {})", suggest::list(names(), LISTED)));
+        }
+    }
+    text
+}
 
 impl Catalog for Registry {
     fn lookup(&self, kind: Kind, name: &str) -> Result<ComponentInfo, LookupError> {

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use tenon_plugin_api::host::Plugin;
 
 pub use entry::{Entry, LIBTORCH};
+pub use lookup::explain;
 pub use manifest::{ApiVersion, Component, Manifest};
 pub use open::{Engine, EngineError, Opened, TIMEOUT_VARIABLE, end_on_broken_pipe, leave};
 pub use pins::{Change, Pin, Pins, PinsError, used};
