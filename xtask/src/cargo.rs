@@ -17,12 +17,23 @@ pub fn repository() -> PathBuf {
 }
 
 /// A cargo command in the repository, as if started from a shell.
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = from_shell(Path::new(&program));
+    // Set-up may have changed it since cargo exported it to this program.
+    if let Some(root) = cargo_config::configured(&cargo_config::path(&repository())) {
+        command.env("LIBTORCH", root);
+    }
+    command
+}
+
+/// A command in the repository with the environment of the shell that started this program.
 ///
 /// `cargo run` exports variables about the xtask package and puts its own folders on the library
 /// path. A nested cargo must not see them: build scripts that watch such a variable would run
-/// again whenever one changes between `cargo xtask test` and `cargo test`.
-pub fn cargo() -> Command {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+/// again whenever one changes between `cargo xtask test` and `cargo test`. And a binary must find
+/// its libraries without them.
+pub fn from_shell(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(repository());
     for (name, _) in std::env::vars_os() {
@@ -42,10 +53,6 @@ pub fn cargo() -> Command {
             Some(path) => command.env(name, path),
             None => command.env_remove(name),
         };
-    }
-    // Set-up may have changed it since cargo exported it to this program.
-    if let Some(root) = cargo_config::configured(&cargo_config::path(&repository())) {
-        command.env("LIBTORCH", root);
     }
     command
 }

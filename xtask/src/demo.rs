@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::cache::Cache;
-use crate::cargo::{cargo, plugins, repository, run, show};
+use crate::cargo::{cargo, from_shell, plugins, repository, run, show};
 use crate::model;
 use crate::platform::Os;
 use crate::setup::{self, From};
@@ -36,7 +36,7 @@ pub fn demo(fast: bool) -> Result<()> {
     let libtorch = setup::setup(&repository, From::Auto)?;
     println!("{libtorch}");
     let model = model::obtain(&repository, &Cache::open()?)?;
-    println!("model in {}", shorten(&model, &repository));
+    println!("model in {}", model.display());
     let prepared = start.elapsed();
 
     heading("building the host and the plugins (release)");
@@ -49,39 +49,32 @@ pub fn demo(fast: bool) -> Result<()> {
     } else {
         "quickstart"
     };
-    let folder = repository.join("runs").join(name);
+    let set_name = format!("run.name={name}");
+    let run_folder = Path::new("runs").join(name).display().to_string();
     let start = Instant::now();
-    let mut train = tenon_command(&tenon, &repository, "train");
-    train.args([
-        RUN_FILE,
-        "--overwrite",
-        "--set",
-        &format!("run.name={name}"),
-    ]);
+    let mut train = from_shell(&tenon);
+    train.args(["train", RUN_FILE, "--overwrite", "--set", &set_name]);
     if fast {
         train.args(["--profile", "fast"]);
     }
     perform(&mut train)?;
     let trained = start.elapsed();
 
-    let mut evaluate = tenon_command(&tenon, &repository, "evaluate");
-    perform(evaluate.arg(shorten(&folder, &repository)))?;
-    let mut predict = tenon_command(&tenon, &repository, "predict");
-    predict.arg(shorten(&folder, &repository));
-    for sentence in SENTENCES {
-        predict.args(["--text", sentence]);
-    }
+    let mut evaluate = from_shell(&tenon);
+    perform(evaluate.args(["evaluate", &run_folder]))?;
+    let mut predict = from_shell(&tenon);
+    predict.args(["predict", &run_folder]).args(SENTENCES);
     perform(&mut predict)?;
 
     heading("what it learnt");
-    print!("{}", learnt(&folder)?);
+    print!("{}", learnt(&repository.join(&run_folder))?);
     println!(
         "  seconds     set-up {:.1}, build {:.1}, train {:.1}",
         prepared.as_secs_f64(),
         built.as_secs_f64(),
         trained.as_secs_f64()
     );
-    println!("  run folder  {}", folder.display());
+    println!("  run folder  {run_folder}");
     println!("\nEverything is in that folder; the run file is {RUN_FILE}: change it and run");
     println!("  cargo run --release -p tenon -- train {RUN_FILE} --overwrite");
     Ok(())
@@ -99,13 +92,6 @@ fn build() -> Result<PathBuf> {
     Ok(target.join("release").join(Os::HERE.program("tenon")))
 }
 
-/// `tenon SUBCOMMAND`, started in the repository as from a shell.
-fn tenon_command(tenon: &Path, repository: &Path, subcommand: &str) -> Command {
-    let mut command = Command::new(tenon);
-    command.current_dir(repository).arg(subcommand);
-    command
-}
-
 /// Shows a command as the user would type it, and runs it.
 fn perform(command: &mut Command) -> Result<()> {
     heading(&format!("$ {}", show(command)));
@@ -114,14 +100,6 @@ fn perform(command: &mut Command) -> Result<()> {
 
 fn heading(text: &str) {
     println!("\n── {text}");
-}
-
-/// `path` relative to the repository, where it lies inside.
-fn shorten(path: &Path, repository: &Path) -> String {
-    path.strip_prefix(repository)
-        .unwrap_or(path)
-        .display()
-        .to_string()
 }
 
 /// What the demo shows of a run's `summary.json`.

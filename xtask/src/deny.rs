@@ -1,12 +1,12 @@
 //! cargo-deny: installed on demand, and what of it works without a network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
 use crate::cache::Cache;
-use crate::cargo::{cargo, run};
+use crate::cargo::{cargo, from_shell, run};
 use crate::platform::Os;
 
 /// The version that the configuration in `deny.toml` is written for.
@@ -20,7 +20,7 @@ const VERSION: &str = "0.20.2";
 pub fn deny(cache: &Cache) -> Result<String> {
     let program = installed(cache)?;
     let deny = |args: &[&str]| {
-        let mut command = cargo_deny(&program);
+        let mut command = from_shell(&program);
         command.args(args);
         command
     };
@@ -36,23 +36,6 @@ pub fn deny(cache: &Cache) -> Result<String> {
     let remark = "advisories NOT checked: their database cannot be reached";
     eprintln!("warning: {remark}");
     Ok(remark.into())
-}
-
-/// A cargo-deny command in the repository.
-fn cargo_deny(program: &PathBuf) -> Command {
-    // It asks cargo about the workspace, so it needs the same environment as cargo.
-    let like_cargo = cargo();
-    let mut command = Command::new(program);
-    if let Some(folder) = like_cargo.get_current_dir() {
-        command.current_dir(folder);
-    }
-    for (name, value) in like_cargo.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
 }
 
 /// cargo-deny of the right version: from `PATH`, the cache, or built into the cache.
@@ -80,7 +63,7 @@ fn installed(cache: &Cache) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn is_right(program: &PathBuf) -> bool {
+fn is_right(program: &Path) -> bool {
     let output = Command::new(program).arg("--version").output();
     output.is_ok_and(|output| {
         String::from_utf8_lossy(&output.stdout)
