@@ -86,7 +86,7 @@ impl Role {
             Self::PluginApi => &[Self::Derive],
             Self::Nn | Self::Core => &[Self::PluginApi],
             Self::Testkit | Self::Plugin | Self::Metric => &[Self::PluginApi, Self::Nn],
-            Self::Binary => &[Self::Core, Self::Engine],
+            Self::Binary => &[Self::Core, Self::Engine, Self::PluginApi],
             Self::Engine => &[Self::Core, Self::PluginApi, Self::Nn],
             Self::Tests => &[Self::Testkit, Self::PluginApi],
             Self::Derive | Self::Xtask => &[],
@@ -269,11 +269,11 @@ fn reason(role: Role, other: Role) -> String {
     } else if is_host(role) && is_plugin(other) {
         "the host opens plugins at run time and never links one".into()
     } else {
-        let names: Vec<String> = role
-            .may_link()
-            .iter()
-            .map(|role| format!("{role:?}").to_lowercase())
-            .collect();
+        let name = |role: &Role| match role {
+            Role::PluginApi => "plugin-api".to_owned(),
+            role => format!("{role:?}").to_lowercase(),
+        };
+        let names: Vec<String> = role.may_link().iter().map(name).collect();
         match names.as_slice() {
             [] => "it may link no package of the workspace".into(),
             names => format!("it may link only {}", names.join(", ")),

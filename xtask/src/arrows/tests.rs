@@ -172,7 +172,7 @@ fn the_host_links_no_plugin() {
         "tenon",
         "tenon-nn",
         &[
-            "tenon → tenon-nn: it may link only core, engine",
+            "tenon → tenon-nn: it may link only core, engine, plugin-api",
             "tenon → tenon-nn → tenon-plugin-api → tch: must not need libtorch",
         ],
     );
