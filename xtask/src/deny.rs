@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -11,6 +13,8 @@ use crate::platform::Os;
 
 /// The version that the configuration in `deny.toml` is written for.
 const VERSION: &str = "0.20.2";
+/// How long the advisory database may take to come.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Checks licences, sources and bans always, advisories when their database can be had. Returns
 /// a remark on what was covered.
@@ -25,17 +29,37 @@ pub fn deny(cache: &Cache) -> Result<String> {
         command
     };
     run(&mut deny(&["check", "bans", "licenses", "sources"]))?;
-    let fetched = deny(&["fetch", "db"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if fetched.is_ok_and(|status| status.success()) {
+    if fetch_advisories(&mut deny(&["fetch", "db"])) {
         run(&mut deny(&["check", "--disable-fetch", "advisories"]))?;
         return Ok("licences, sources, bans, advisories".into());
     }
     let remark = "advisories NOT checked: their database cannot be reached";
     eprintln!("warning: {remark}");
     Ok(remark.into())
+}
+
+/// Whether `fetch` brings the advisory database here, within [`PATIENCE`].
+fn fetch_advisories(fetch: &mut Command) -> bool {
+    fetch.env("GIT_TERMINAL_PROMPT", "0");
+    fetch
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let Ok(mut child) = fetch.spawn() else {
+        return false;
+    };
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) => thread::sleep(Duration::from_millis(50)),
+            Err(_) => break,
+        }
+    }
+    // A firewall that swallows packets: git would wait for minutes.
+    let _ = child.kill();
+    let _ = child.wait();
+    false
 }
 
 /// cargo-deny of the right version: from `PATH`, the cache, or built into the cache.
