@@ -10,7 +10,8 @@
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
-use tenon_nn::{Activation, Attention, Dropout, DropoutStream, LayerNorm, Linear, Packing, Spans};
+use tenon_nn::{Activation, Attention, Dropout, LayerNorm, Linear, Packing, Spans};
+use tenon_plugin_api::model::Forward;
 
 const LAYERS: usize = 6;
 const HIDDEN: i64 = 384;
@@ -78,7 +79,7 @@ impl Layer {
         x: &Tensor,
         spans: &Spans,
         firsts: Option<&Tensor>,
-        drop: &DropoutStream,
+        forward: &Forward,
     ) -> Result<Tensor> {
         let lora = |site: usize, x: &Tensor, base: Tensor| -> Result<Tensor> {
             let (a, b) = &self.lora[site];
@@ -98,17 +99,19 @@ impl Layer {
             keys: spans,
             heads: HEADS,
             scale: ((HIDDEN / HEADS) as f64).powf(-0.5),
-            dropout: drop.next(DROPOUT),
+            dropout: Dropout::next(forward, DROPOUT),
         };
         let context = attention.forward(&q, &k, &v)?;
         let context = self.output.forward(&context)?;
         let x = self
             .output_norm
-            .residual(&context, &carried, drop.next(DROPOUT))?;
+            .residual(&context, &carried, Dropout::next(forward, DROPOUT))?;
         let inner = Activation::Gelu.forward(&self.up.forward(&x)?)?;
-        Ok(self
-            .norm
-            .residual(&self.down.forward(&inner)?, &x, drop.next(DROPOUT))?)
+        Ok(self.norm.residual(
+            &self.down.forward(&inner)?,
+            &x,
+            Dropout::next(forward, DROPOUT),
+        )?)
     }
 }
 
@@ -137,7 +140,7 @@ impl Model {
         }
     }
 
-    fn forward(&self, lengths: &[i64], pooled: bool, drop: &DropoutStream) -> Result<Tensor> {
+    fn forward(&self, lengths: &[i64], pooled: bool, forward: &Forward) -> Result<Tensor> {
         let time = lengths.iter().copied().max().unwrap_or(0);
         let mask = Spans::from_lengths(lengths).mask(Device::Cpu)?;
         let ids = Tensor::randint(
@@ -148,13 +151,12 @@ impl Model {
         let packing = Packing::from_mask(&mask)?;
         let words = Tensor::f_embedding(&self.words, &packing.pack(&ids)?, -1, false, false)?;
         let places = Tensor::f_embedding(&self.places, &packing.columns()?, -1, false, false)?;
-        let mut x = drop
-            .next(DROPOUT)
-            .apply(&self.norm.forward(&(words + places))?)?;
-        let firsts = packing.firsts()?;
+        let mut x =
+            Dropout::next(forward, DROPOUT).apply(&self.norm.forward(&(words + places))?)?;
+        let firsts = packing.spans().firsts(Device::Cpu)?;
         for (number, layer) in self.layers.iter().enumerate() {
             let last = pooled && number + 1 == LAYERS;
-            x = layer.forward(&x, packing.spans(), last.then_some(&firsts), drop)?;
+            x = layer.forward(&x, packing.spans(), last.then_some(&firsts), forward)?;
         }
         let x = if pooled {
             x
@@ -162,7 +164,9 @@ impl Model {
             x.f_index_select(0, &firsts)?
         };
         let x = self.pooler.forward(&x)?.f_tanh()?;
-        Ok(self.classifier.forward(&drop.next(DROPOUT).apply(&x)?)?)
+        Ok(self
+            .classifier
+            .forward(&Dropout::next(forward, DROPOUT).apply(&x)?)?)
     }
 
     fn trained(&self) -> Vec<&Tensor> {
@@ -206,8 +210,7 @@ fn main() -> Result<()> {
         };
         let train = || -> Result<()> {
             for (step, lengths) in batches.iter().enumerate() {
-                let logits =
-                    model.forward(lengths, pooled, &DropoutStream::training(step as u64))?;
+                let logits = model.forward(lengths, pooled, &Forward::new(true, step as u64))?;
                 let labels = Tensor::zeros([lengths.len() as i64], (Kind::Int64, Device::Cpu));
                 let loss = logits.f_cross_entropy_loss(
                     &labels,
@@ -232,7 +235,7 @@ fn main() -> Result<()> {
         tch::no_grad(|| {
             batches.iter().try_for_each(|lengths| {
                 model
-                    .forward(lengths, pooled, &DropoutStream::evaluation())
+                    .forward(lengths, pooled, &Forward::new(false, 0))
                     .map(drop)
             })
         })?;

@@ -6,9 +6,8 @@
 //! keeping it. The hash is two multiply-xorshift rounds (after the search of C. Wellons, "Prospecting for
 //! hash functions"), keyed before and between the rounds; drawing costs a tenth of libtorch's `bernoulli_`.
 
-use std::cell::Cell;
-
 use tch::{Device, Kind, TchError, Tensor};
+use tenon_plugin_api::model::Forward;
 
 use crate::bridge::parallel_for;
 use crate::simd::dispatch;
@@ -25,6 +24,16 @@ pub struct Dropout {
 impl Dropout {
     /// Keeps everything, as in evaluation.
     pub const OFF: Self = Self { p: 0.0, key: 0 };
+
+    /// The next dropout of a forward pass: off unless it trains.
+    #[must_use]
+    pub fn next(forward: &Forward, p: f64) -> Self {
+        if forward.training() && p > 0.0 {
+            Self::new(p, forward.next_seed())
+        } else {
+            Self::OFF
+        }
+    }
 
     /// Drops elements with probability `p`, by the mask of `key`.
     #[must_use]
@@ -103,43 +112,6 @@ impl Dropout {
             threshold: (self.p * 4_294_967_296.0).min(4_294_967_295.0) as u32,
             scale: self.scale() as f32,
         }
-    }
-}
-
-/// Hands out the dropouts of one forward pass: the n-th use gets the n-th key of the pass's seed.
-#[derive(Debug)]
-pub struct DropoutStream {
-    seed: Option<u64>,
-    used: Cell<u64>,
-}
-
-impl DropoutStream {
-    /// For a training pass whose randomness derives from `seed`.
-    #[must_use]
-    pub fn training(seed: u64) -> Self {
-        Self {
-            seed: Some(mix(seed)),
-            used: Cell::new(0),
-        }
-    }
-
-    /// For evaluation: every dropout is off.
-    #[must_use]
-    pub fn evaluation() -> Self {
-        Self {
-            seed: None,
-            used: Cell::new(0),
-        }
-    }
-
-    /// The next dropout, with probability `p`.
-    pub fn next(&self, p: f64) -> Dropout {
-        let Some(seed) = self.seed else {
-            return Dropout::OFF;
-        };
-        let use_number = self.used.get();
-        self.used.set(use_number + 1);
-        Dropout::new(p, seed.wrapping_add(use_number))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Tables of vectors, looked up by number.
 
 use tch::{TchError, Tensor};
+use tenon_plugin_api::Result;
+use tenon_plugin_api::info::Init;
+use tenon_plugin_api::model::Build;
 
 /// An embedding table.
 #[derive(Debug)]
@@ -12,6 +15,26 @@ pub struct Embedding {
 }
 
 impl Embedding {
+    /// The table whose parameter `weight` lies at `build`; a new one is normal with deviation `std`.
+    ///
+    /// # Errors
+    /// The weights lack the parameter or have it in another shape.
+    pub fn new(build: &Build, entries: i64, width: i64, std: f64) -> Result<Self> {
+        Ok(Self {
+            weight: build.param("weight", &[entries, width], Init::Normal { std })?,
+            padding: None,
+        })
+    }
+
+    /// The same with an entry whose gradient is always zero.
+    #[must_use]
+    pub fn with_padding(self, entry: i64) -> Self {
+        Self {
+            padding: Some(entry),
+            ..self
+        }
+    }
+
     /// `[…]` int64 to `[…, width]`.
     ///
     /// # Errors

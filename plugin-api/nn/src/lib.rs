@@ -18,8 +18,8 @@ mod simd;
 
 pub use activation::Activation;
 pub use attention::Attention;
-pub use dropout::{Dropout, DropoutStream};
+pub use dropout::Dropout;
 pub use embedding::Embedding;
-pub use linear::Linear;
+pub use linear::{Linear, SiteLinear};
 pub use norm::LayerNorm;
 pub use packing::{Packing, Spans};

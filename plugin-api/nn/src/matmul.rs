@@ -43,8 +43,16 @@ impl<'a> Matrix<'a> {
 /// `out = a·b`, or `out += a·b`. `b` is `[a.columns, width]` and `out` `[a.rows, width]`, both in rows of `width`
 /// elements, a multiple of [`LANES`]. Compiled into a function that may use the instruction set `ISA`.
 #[inline(always)]
-pub(crate) fn multiply<const ISA: u8>(a: Matrix<'_>, b: &[f32], width: usize, out: &mut [f32], accumulate: bool) {
-    assert!(width.is_multiple_of(LANES) && b.len() >= a.columns * width && out.len() >= a.rows * width);
+pub(crate) fn multiply<const ISA: u8>(
+    a: Matrix<'_>,
+    b: &[f32],
+    width: usize,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    assert!(
+        width.is_multiple_of(LANES) && b.len() >= a.columns * width && out.len() >= a.rows * width
+    );
     if a.rows == 0 || a.columns == 0 {
         if !accumulate {
             out[..a.rows * width].fill(0.0);
@@ -113,8 +121,22 @@ macro_rules! x86_vector {
         }
     };
 }
-x86_vector!(__m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps);
-x86_vector!(__m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps);
+x86_vector!(
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps
+);
+x86_vector!(
+    __m256,
+    8,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps
+);
 
 impl Vector for [f32; 4] {
     const WIDTH: usize = 4;
@@ -172,7 +194,11 @@ impl Product<'_> {
 
     /// `ROWS` rows of `COUNT` vectors, held in registers.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const ROWS: usize, const COUNT: usize>(self, row: usize, column: usize) {
+    unsafe fn tile<V: Vector, const ROWS: usize, const COUNT: usize>(
+        self,
+        row: usize,
+        column: usize,
+    ) {
         let Matrix {
             elements,
             columns,

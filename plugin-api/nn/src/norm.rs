@@ -6,6 +6,9 @@
 mod kernel;
 
 use tch::{Device, Kind, TchError, Tensor};
+use tenon_plugin_api::Result;
+use tenon_plugin_api::info::Init;
+use tenon_plugin_api::model::Build;
 
 use crate::bridge::{Incoming, needs_grad, record};
 use crate::dropout::Dropout;
@@ -22,6 +25,18 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
+    /// The layer whose parameters `weight` and `bias` lie at `build`; a new one starts as the identity.
+    ///
+    /// # Errors
+    /// The weights lack a parameter or have it in another shape.
+    pub fn new(build: &Build, hidden: i64, eps: f64) -> Result<Self> {
+        Ok(Self {
+            weight: build.param("weight", &[hidden], Init::Ones)?,
+            bias: build.param("bias", &[hidden], Init::Zeros)?,
+            eps,
+        })
+    }
+
     /// Normalises `x`, `[…, hidden]`.
     ///
     /// # Errors

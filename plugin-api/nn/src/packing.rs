@@ -54,6 +54,21 @@ impl Spans {
         self.lengths().max().unwrap_or(0)
     }
 
+    /// The same sequences, each with `tokens` more.
+    #[must_use]
+    pub fn grown(&self, tokens: i64) -> Self {
+        let lengths: Vec<i64> = self.lengths().map(|length| length + tokens).collect();
+        Self::from_lengths(&lengths)
+    }
+
+    /// The first token of each sequence: `[sequences]`, int64, indices into packed tokens.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn firsts(&self, device: Device) -> Result<Tensor, TchError> {
+        Tensor::f_from_slice(&self.starts[..self.starts.len() - 1])?.f_to_device(device)
+    }
+
     /// Whether a sequence has a token at a time: `[sequences, longest]`, boolean.
     ///
     /// # Errors
@@ -181,15 +196,6 @@ impl Packing {
     /// Those of libtorch.
     pub fn columns(&self) -> Result<Tensor, TchError> {
         self.places.f_remainder(self.time)
-    }
-
-    /// The first token of each sequence: `[batch]`, int64, indices into packed tokens.
-    ///
-    /// # Errors
-    /// Those of libtorch.
-    pub fn firsts(&self) -> Result<Tensor, TchError> {
-        let starts = self.spans.starts();
-        Tensor::f_from_slice(&starts[..starts.len() - 1])?.f_to_device(self.places.device())
     }
 
     /// `[batch, time]` or `[batch, time, width]` to `[tokens]` or `[tokens, width]`.

@@ -1,0 +1,210 @@
+//! A host small enough to read: parameters from a Hugging Face folder, nothing attached.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tenon_plugin_api::host::{BuildHost, ModelHandle, Plugin, SiteHost};
+use tenon_plugin_api::info::{BuildInfo, HeadInfo, Init, SiteInfo};
+use tenon_plugin_api::model::{Forward, Model as _};
+use tenon_plugin_api::options::Options as _;
+use tenon_plugin_api::tch::{Device, Kind, Tensor};
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::{Error, Result};
+
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Passes tensors at a site through something.
+pub type Attached = Arc<dyn Fn(Vec<Tensor>) -> Vec<Tensor> + Send + Sync>;
+
+/// The parameters of a model, shared with its builder.
+#[derive(Clone)]
+pub struct Store {
+    weights: Arc<Mutex<Tensors>>,
+    built: Arc<Mutex<Tensors>>,
+    sites: Arc<Mutex<Vec<SiteInfo>>>,
+    head: Option<HeadInfo>,
+    attached: Option<(String, Attached)>,
+}
+
+impl Store {
+    /// Weights of a folder, whole or in shards.
+    pub fn open(folder: &Path, head: Option<HeadInfo>) -> Self {
+        let mut weights = Tensors::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with("model") && name.ends_with(".safetensors") {
+                weights.extend(load(&path));
+            }
+        }
+        assert!(!weights.is_empty(), "{} holds weights", folder.display());
+        Self::of(weights, head)
+    }
+
+    pub fn of(weights: Tensors, head: Option<HeadInfo>) -> Self {
+        Self {
+            weights: Arc::new(Mutex::new(weights)),
+            built: Arc::default(),
+            sites: Arc::default(),
+            head,
+            attached: None,
+        }
+    }
+
+    /// The same with something attached at the site `name`.
+    #[allow(dead_code)]
+    pub fn with(self, name: &str, attached: Attached) -> Self {
+        Self {
+            attached: Some((name.to_owned(), attached)),
+            ..self
+        }
+    }
+
+    pub fn model(&self, options: &serde_json::Value) -> ModelHandle {
+        self.try_model(options).unwrap()
+    }
+
+    pub fn try_model(&self, options: &serde_json::Value) -> Result<ModelHandle> {
+        Plugin::linked(tenon_bert::tenon_plugin()).model("bert", &options.to_string(), self.clone())
+    }
+
+    /// The parameter that files call `name`.
+    pub fn param(&self, name: &str) -> Tensor {
+        let built = self.built.lock().unwrap();
+        let with_prefix = format!("bert.{name}");
+        let tensor = built.get(name).or_else(|| built.get(&with_prefix));
+        tensor
+            .unwrap_or_else(|| panic!("no parameter {name}"))
+            .shallow_clone()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.built.lock().unwrap().keys().cloned().collect()
+    }
+
+    #[allow(dead_code)]
+    pub fn sites(&self) -> Vec<SiteInfo> {
+        self.sites.lock().unwrap().clone()
+    }
+
+    fn find(&self, name: &str) -> Option<Tensor> {
+        let weights = self.weights.lock().unwrap();
+        let mut spellings = vec![name.to_owned()];
+        for (old, new) in tenon_bert::Bert::RENAMES {
+            if let Some(start) = name.strip_suffix(new) {
+                spellings.push(format!("{start}{old}"));
+            }
+        }
+        let bare = spellings
+            .iter()
+            .filter_map(|name| name.strip_prefix("bert.").map(str::to_owned));
+        let all: Vec<_> = spellings.iter().cloned().chain(bare).collect();
+        all.iter()
+            .find_map(|name| weights.get(name))
+            .map(Tensor::shallow_clone)
+    }
+}
+
+impl BuildHost for Store {
+    fn param(&mut self, name: &str, shape: &[i64], _init: Init, new: bool) -> Result<Tensor> {
+        let tensor = match self.find(name) {
+            Some(tensor) => tensor,
+            None if new => Tensor::zeros(shape, (Kind::Float, Device::Cpu)),
+            None => return Err(Error::data(format!("the weights lack {name}"))),
+        };
+        assert_eq!(tensor.size(), shape, "{name}");
+        let tensor = tensor.copy().set_requires_grad(true);
+        self.built
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), tensor.shallow_clone());
+        Ok(tensor)
+    }
+
+    fn site(&mut self, site: SiteInfo, _weights: TensorMap) -> Result<Box<dyn SiteHost>> {
+        let attached = self
+            .attached
+            .as_ref()
+            .filter(|(name, _)| *name == site.name);
+        let attached = attached.map(|(_, attached)| attached.clone());
+        self.sites.lock().unwrap().push(site);
+        Ok(Box::new(Place(attached)))
+    }
+
+    fn info(&self) -> BuildInfo {
+        BuildInfo {
+            head: self.head.clone(),
+        }
+    }
+}
+
+struct Place(Option<Attached>);
+
+impl SiteHost for Place {
+    fn attached(&self) -> u32 {
+        u32::from(self.0.is_some())
+    }
+
+    fn apply(&self, tensors: Vec<Tensor>, _forward: &Forward) -> Result<Vec<Tensor>> {
+        Ok(match &self.0 {
+            Some(attached) => attached(tensors),
+            None => tensors,
+        })
+    }
+}
+
+/// The tensors of a safetensors file, by name.
+pub fn load(path: &Path) -> Tensors {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let read = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let kind = match view.dtype() {
+            safetensors::Dtype::F32 => Kind::Float,
+            safetensors::Dtype::I64 => Kind::Int64,
+            other => panic!("{name}: {other:?}"),
+        };
+        (name, Tensor::from_data_size(view.data(), &shape, kind))
+    };
+    file.tensors().into_iter().map(read).collect()
+}
+
+pub fn config(folder: &Path) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap()
+}
+
+/// The entries of `config.json` that the model has options for.
+pub fn options(config: &serde_json::Value) -> serde_json::Value {
+    let schema: serde_json::Value = serde_json::from_str(tenon_bert::Config::SCHEMA).unwrap();
+    let known = |(name, _): &(&String, &serde_json::Value)| {
+        schema["properties"].get(name.as_str()).is_some()
+    };
+    let entries = config.as_object().unwrap().iter().filter(known);
+    entries
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Largest magnitude, norm, and sixteen elements at equal strides, as `make_bert.py` takes them.
+#[allow(dead_code)]
+pub fn digest(tensor: &Tensor) -> Tensor {
+    let flat = tensor.reshape([-1]);
+    let stride = (flat.size()[0] / 16).max(1);
+    let picked = flat.slice(0, 0, i64::MAX, stride);
+    let picked = picked.narrow(0, 0, picked.size()[0].min(16));
+    let norm = flat
+        .to_kind(Kind::Double)
+        .norm()
+        .to_kind(Kind::Float)
+        .reshape([1]);
+    Tensor::cat(&[flat.abs().max().reshape([1]), norm, picked], 0)
+}
+
+/// Where `cargo xtask demo` puts MiniLM.
+#[allow(dead_code)]
+pub fn minilm() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../models/all-MiniLM-L6-v2");
+    folder.join("model.safetensors").is_file().then_some(folder)
+}
