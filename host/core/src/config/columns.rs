@@ -6,7 +6,7 @@ use super::catalog::Probe;
 use super::keypath::KeyPath;
 use super::options::DataFormat;
 use super::origin::Origin;
-use super::paths::{DataPath, data_paths};
+use super::paths::{DataPath, data_paths, is_pattern};
 use super::report::{Code, Fault};
 use super::suggest;
 use super::tree::Located;
@@ -31,7 +31,7 @@ pub(super) fn check(hints: &[&Hint], tree: &Located, root: &Path, probe: &dyn Pr
     let mut seen = Vec::new();
     let mut blamed: Vec<KeyPath> = Vec::new();
     for data in data_paths(tree) {
-        if seen.contains(&data.split) || !root.join(data.path).exists() {
+        if seen.contains(&data.split) || !(is_pattern(data.path) || root.join(data.path).exists()) {
             continue;
         }
         seen.push(data.split);

@@ -26,7 +26,9 @@ pub(super) struct DataPath<'a> {
 /// Faults of the files and folders that are missing.
 pub(super) fn missing(tree: &Located, root: &Path) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for data in data_paths(tree) {
+    // What a pattern stands for is found when columns are looked at.
+    let plain = |data: &DataPath<'_>| !is_pattern(data.path) || root.join(data.path).exists();
+    for data in data_paths(tree).into_iter().filter(plain) {
         faults.extend(absent(
             root,
             &data.key,
@@ -54,6 +56,11 @@ pub(super) fn missing(tree: &Located, root: &Path) -> Vec<Fault> {
     }
     faults.extend(pretrained_fault(tree, root));
     faults
+}
+
+/// Whether a path is a pattern that stands for the files it matches.
+pub(super) fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '{'])
 }
 
 /// The paths of `data.train`, `data.validation` and `data.test`.

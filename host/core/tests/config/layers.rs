@@ -288,3 +288,30 @@ fn plugins_are_known_before_the_check() {
         Some(hash.to_lowercase().as_str())
     );
 }
+
+#[test]
+fn the_base_for_classification_is_a_base() {
+    let base = include_str!("../../../../configs/base/classification.toml");
+    let own = "extends = \"base/classification.toml\"\n[model]\npretrained = \"models/minilm\"\n[task]\ntext = \"message\"\n[data]\ntrain = \"data/train.jsonl\"\n";
+    let settings = Workplace::new(own)
+        .file("base/classification.toml", base)
+        .resolved()
+        .settings;
+    assert_eq!(settings.metrics.len(), 2);
+    assert_eq!(settings.peft.expect("a method").id, "lora");
+}
+
+#[test]
+fn a_pattern_stands_for_the_files_that_it_matches() {
+    // The data finds the files; the check must not take the pattern for a file that is missing.
+    let text = GOOD.replace("data/train.jsonl", "data/tr*.jsonl");
+    let report = Workplace::new(&text)
+        .check()
+        .expect_err("the probe of these tests knows none");
+    assert!(
+        report.faults[0]
+            .message
+            .starts_with("cannot read the columns of"),
+        "{report}"
+    );
+}
