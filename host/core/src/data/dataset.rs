@@ -191,7 +191,7 @@ impl Dataset {
     }
 
     /// Names of the classes of `column`, by number, where a parquet file written by Hugging
-    /// Face's `datasets` declares them (`ClassLabel`).
+    /// Face's `datasets` declares them (`ClassLabel`). The cells of such a column are these names.
     pub fn class_names(&self, column: &str) -> Option<Vec<String>> {
         self.files.iter().find_map(|file| match &file.body {
             Body::Parquet(file) => file.class_names(column),

@@ -1,7 +1,7 @@
 //! Examples: what a task makes of a record, packed for storage and for collation.
 //!
 //! A packed example is a run of 32-bit words: its size in words, the row that it was made of (two
-//! words), a checksum of what follows, and for each field its number of values and the values
+//! words), a checksum of the rest, and for each field its number of values and the values
 //! (integers and truth values as `i32`, numbers as the bits of `f32`). So a set of examples is one
 //! allocation, or one file, whatever its number of fields.
 
@@ -217,7 +217,7 @@ fn pack(
     }
     words[start] = u32::try_from(words.len() - start)
         .map_err(|_| "an example of more than 16 GiB".to_owned())?;
-    words[start + 3] = checksum(&words[start + HEAD..]);
+    words[start + HEAD - 1] = checksum(&words[start..]);
     Ok(length.unwrap_or(longest))
 }
 
@@ -249,15 +249,17 @@ fn pack_values(spec: &FieldSpec, field: &Field<'_>, words: &mut Vec<u32>) -> Res
     Ok(())
 }
 
-/// A checksum that finds a damaged or misplaced example.
-pub(crate) fn checksum(words: &[u32]) -> u32 {
+/// The checksum of a packed example, over all its words but the checksum's own.
+pub(crate) fn checksum(example: &[u32]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     let mut bytes = [0; 4 * 64];
-    for chunk in words.chunks(64) {
-        for (place, word) in bytes.chunks_exact_mut(4).zip(chunk) {
-            place.copy_from_slice(&word.to_le_bytes());
+    for part in [&example[..HEAD - 1], &example[HEAD..]] {
+        for chunk in part.chunks(64) {
+            for (place, word) in bytes.chunks_exact_mut(4).zip(chunk) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
+            hasher.update(&bytes[..chunk.len() * 4]);
         }
-        hasher.update(&bytes[..chunk.len() * 4]);
     }
     hasher.finalize()
 }

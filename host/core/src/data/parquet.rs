@@ -3,6 +3,9 @@
 //! A block is a row group, or a part of a large one, of at most about 32 MB. Jumping about in a
 //! file costs a decoded block a jump where the cache does not hold it, so shuffled training reads
 //! the encoded store, which one pass in file order has made.
+//!
+//! A column that Hugging Face's `datasets` declared as classes reads as their names, so that labels
+//! mean the same in every format.
 
 use std::fs::File;
 use std::path::Path;
@@ -35,6 +38,8 @@ pub(crate) struct ParquetFile {
     /// Columns of the records, and the place of each among the decoded columns.
     columns: Arc<[String]>,
     places: Vec<Option<usize>>,
+    /// Class names of each of the columns that has them.
+    classes: Vec<Option<Vec<String>>>,
     blocks: Vec<Block>,
     rows: u64,
     cache: Mutex<Cache>,
@@ -99,6 +104,10 @@ impl ParquetFile {
         let mask =
             ProjectionMask::roots(metadata.metadata().file_metadata().schema_descr(), decoded);
         let (blocks, rows) = blocks_of(&metadata);
+        let classes = columns
+            .iter()
+            .map(|column| class_names(&metadata, column))
+            .collect();
         let cache = Mutex::new(Cache {
             slots: Vec::new(),
             budget,
@@ -109,6 +118,7 @@ impl ParquetFile {
             mask,
             columns,
             places,
+            classes,
             blocks,
             rows,
             cache,
@@ -122,26 +132,7 @@ impl ParquetFile {
 
     /// Names of the classes of `column`, where Hugging Face's `datasets` wrote them.
     pub(crate) fn class_names(&self, column: &str) -> Option<Vec<String>> {
-        let entries = self
-            .metadata
-            .metadata()
-            .file_metadata()
-            .key_value_metadata()?;
-        let text = entries
-            .iter()
-            .find(|entry| entry.key == "huggingface")?
-            .value
-            .as_deref()?;
-        let info: serde_json::Value = serde_json::from_str(text).ok()?;
-        let names = info
-            .pointer("/info/features")?
-            .get(column)?
-            .get("names")?
-            .as_array()?;
-        names
-            .iter()
-            .map(|name| name.as_str().map(str::to_owned))
-            .collect()
+        class_names(&self.metadata, column)
     }
 
     /// A reader that remembers its last block; one for each thread.
@@ -175,6 +166,35 @@ impl ParquetFile {
             true => Ok(batch),
             false => Err(failed("a row group ends early".to_owned())),
         }
+    }
+}
+
+/// The names that a `ClassLabel` feature of Hugging Face's `datasets` gives to the numbers of a
+/// column, from the description that it leaves in the footer.
+fn class_names(metadata: &ArrowReaderMetadata, column: &str) -> Option<Vec<String>> {
+    let entries = metadata.metadata().file_metadata().key_value_metadata()?;
+    let entry = entries.iter().find(|entry| entry.key == "huggingface")?;
+    let info: serde_json::Value = serde_json::from_str(entry.value.as_deref()?).ok()?;
+    let names = info
+        .pointer("/info/features")?
+        .get(column)?
+        .get("names")?
+        .as_array()?;
+    names
+        .iter()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A number of a class as its name. Negative numbers stand for no label, as in `datasets`.
+fn named(value: Value, names: &[String]) -> Value {
+    match value {
+        Value::Int(number) if number < 0 => Value::Null,
+        Value::Int(number) => match names.get(number as usize) {
+            Some(name) => Value::Text(name.clone()),
+            None => Value::Int(number),
+        },
+        other => other,
     }
 }
 
@@ -306,10 +326,14 @@ impl Cursor<'_> {
             held => &mut held.insert((number, file.block(number)?)).1,
         };
         let index = (row - file.blocks[number].first_row) as usize;
-        let value = |place: &Option<usize>| {
-            place.map_or(Value::Null, |place| cell(batch.column(place), index))
+        let value = |(place, names): (&Option<usize>, &Option<Vec<String>>)| {
+            let value = place.map_or(Value::Null, |place| cell(batch.column(place), index));
+            match names {
+                Some(names) => named(value, names),
+                None => value,
+            }
         };
-        let values = file.places.iter().map(value).collect();
+        let values = file.places.iter().zip(&file.classes).map(value).collect();
         let at = Location {
             path: Arc::clone(&file.path),
             number: row + 1,

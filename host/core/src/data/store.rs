@@ -539,7 +539,7 @@ fn split_example(words: &[u32]) -> Option<(&[u32], &[u32])> {
         return None;
     }
     let (example, rest) = words.split_at_checked(size)?;
-    (checksum(&example[HEAD..]) == example[3]).then_some((example, rest))
+    (checksum(example) == example[HEAD - 1]).then_some((example, rest))
 }
 
 fn to_words(bytes: &[u8]) -> Vec<u32> {

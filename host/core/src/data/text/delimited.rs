@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::decode;
 use super::reader::RowReader;
@@ -23,10 +22,7 @@ pub(super) struct Delimited {
 }
 
 enum Cut {
-    Csv {
-        reader: Reader,
-        quoting: bool,
-    },
+    Csv { delimiter: u8, quoting: bool },
     /// At the first delimiters; empty for a line that is one column.
     Lines {
         delimiter: String,
@@ -36,7 +32,6 @@ enum Cut {
 /// Buffers that are reused from row to row.
 #[derive(Default)]
 pub(super) struct Scratch {
-    reader: Option<Reader>,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -56,14 +51,8 @@ impl Delimited {
                 columns,
                 encoding,
             } => {
-                let reader = ReaderBuilder::new()
-                    .delimiter(*delimiter)
-                    .quoting(*quoting)
-                    // Rows come one at a time and without their end; a line feed is within quotes.
-                    .terminator(Terminator::Any(b'\n'))
-                    .build();
                 let cut = Cut::Csv {
-                    reader,
+                    delimiter: *delimiter,
                     quoting: *quoting,
                 };
                 let read = if *header {
@@ -126,9 +115,9 @@ impl Delimited {
         scratch: &mut Scratch,
     ) -> Result<(Arc<[String]>, Vec<Value>), RowProblem> {
         let values = match &self.cut {
-            Cut::Csv { reader, .. } => {
-                let count = split_csv(reader, row, scratch);
-                self.check_count(count)?;
+            Cut::Csv { delimiter, quoting } => {
+                split_csv(row, *delimiter, *quoting, scratch);
+                self.check_count(scratch.ends.len())?;
                 let field = |place: usize| {
                     let start = if place == 0 {
                         0
@@ -212,11 +201,11 @@ fn header_of(
     };
     let names = || {
         let bytes = row.bytes(rows)?;
-        let Cut::Csv { reader, .. } = cut else {
+        let Cut::Csv { delimiter, quoting } = cut else {
             return Ok(Vec::new());
         };
         let mut scratch = Scratch::default();
-        let count = split_csv(reader, bytes, &mut scratch);
+        split_csv(bytes, *delimiter, *quoting, &mut scratch);
         let mut from = 0;
         let mut name = |end: &usize| {
             let field = decode(&scratch.bytes[from..*end], encoding)?
@@ -225,38 +214,45 @@ fn header_of(
             from = *end;
             Ok(field)
         };
-        scratch.ends[..count].iter().map(&mut name).collect()
+        scratch.ends.iter().map(&mut name).collect()
     };
     names().map_err(|problem| DataError::Row { at, problem })
 }
 
-/// Fills `scratch` with the unescaped fields of `row`; returns how many.
-fn split_csv(reader: &Reader, row: &[u8], scratch: &mut Scratch) -> usize {
-    let core = scratch.reader.get_or_insert_with(|| reader.clone());
-    core.reset();
-    // Unescaping never lengthens a row, and a field takes at least one byte, its delimiter.
-    scratch.bytes.resize(row.len().max(1), 0);
-    if scratch.ends.is_empty() {
-        scratch.ends.resize(16, 0);
-    }
-    let (mut input, mut written, mut count) = (row, 0, 0);
+/// Fills `scratch` with the unescaped fields of `row`, by the rule of [`super::boundary`].
+fn split_csv(row: &[u8], delimiter: u8, quoting: bool, scratch: &mut Scratch) {
+    let Scratch { bytes, ends } = scratch;
+    bytes.clear();
+    ends.clear();
+    let mut at = 0;
     loop {
-        // An empty input, given after the row's bytes, ends the record.
-        let (result, read, wrote, fields) = core.read_record(
-            input,
-            &mut scratch.bytes[written..],
-            &mut scratch.ends[count..],
-        );
-        input = &input[read..];
-        written += wrote;
-        count += fields;
-        match result {
-            ReadRecordResult::InputEmpty => {}
-            ReadRecordResult::OutputFull => scratch.bytes.resize(scratch.bytes.len() * 2, 0),
-            ReadRecordResult::OutputEndsFull => scratch.ends.resize(scratch.ends.len() * 2, 0),
-            ReadRecordResult::Record | ReadRecordResult::End => return count,
+        if quoting && row.get(at) == Some(&b'"') {
+            at = unquote(row, at + 1, bytes);
         }
+        // What follows the closing quote, or a field without quotes.
+        let end = memchr(delimiter, &row[at..]).map_or(row.len(), |found| at + found);
+        bytes.extend_from_slice(&row[at..end]);
+        ends.push(bytes.len());
+        if end == row.len() {
+            return;
+        }
+        at = end + 1;
     }
+}
+
+/// Copies what lies within quotes, from after the first one; returns the place after the last.
+fn unquote(row: &[u8], mut at: usize, bytes: &mut Vec<u8>) -> usize {
+    while let Some(found) = memchr(b'"', &row[at..]) {
+        bytes.extend_from_slice(&row[at..at + found]);
+        at += found + 1;
+        if row.get(at) != Some(&b'"') {
+            return at;
+        }
+        bytes.push(b'"');
+        at += 1;
+    }
+    bytes.extend_from_slice(&row[at..]);
+    row.len()
 }
 
 /// Up to `columns` parts; the last one takes the rest, delimiters included.
