@@ -1,0 +1,171 @@
+//! The fused kernels against the same computation by libtorch's operations, and the masks of dropout.
+
+use tch::{Device, Kind, Tensor};
+use tenon_nn::{Attention, Dropout, LayerNorm, Spans};
+
+fn random(shape: &[i64]) -> Tensor {
+    Tensor::randn(shape, (Kind::Float, Device::Cpu))
+}
+
+/// Asserts that outputs and gradients in float32 (fused) equal those in float64 (libtorch's operations).
+fn check(inputs: &[Tensor], compute: impl Fn(&[Tensor]) -> Tensor) {
+    let leaves = |kind: Kind| -> Vec<Tensor> {
+        inputs
+            .iter()
+            .map(|x| x.to_kind(kind).copy().set_requires_grad(true))
+            .collect()
+    };
+    let (fused, reference) = (leaves(Kind::Float), leaves(Kind::Double));
+    let (y, expected) = (compute(&fused), compute(&reference));
+    let slope = random(&y.size());
+    (&y * &slope).sum(Kind::Float).backward();
+    (&expected * slope.to_kind(Kind::Double))
+        .sum(Kind::Double)
+        .backward();
+    close("output", &y, &expected);
+    for (number, (x, expected)) in fused.iter().zip(&reference).enumerate() {
+        close(&format!("gradient {number}"), &x.grad(), &expected.grad());
+    }
+}
+
+fn close(what: &str, found: &Tensor, expected: &Tensor) {
+    let scale = expected.abs().max().double_value(&[]);
+    let difference = (found.to_kind(Kind::Double) - expected)
+        .abs()
+        .max()
+        .double_value(&[]);
+    assert!(
+        difference <= 1e-5 * scale,
+        "{what} differs by {difference:e} of {scale:e}"
+    );
+}
+
+#[test]
+fn attention_equals_libtorch() {
+    // more than one block of queries, sizes that fill no vector, cross-attention
+    for (queries, keys, heads, dim) in [
+        (vec![3, 1, 17], vec![3, 1, 17], 2, 8),
+        (vec![70, 130], vec![70, 130], 1, 32),
+        (vec![1, 1, 1], vec![5, 33, 2], 3, 20),
+    ] {
+        let (queries, keys) = (Spans::from_lengths(&queries), Spans::from_lengths(&keys));
+        let attention = Attention {
+            queries: &queries,
+            keys: &keys,
+            heads,
+            scale: (dim as f64).powf(-0.5),
+            dropout: Dropout::OFF,
+        };
+        let [q, k, v] =
+            [queries.tokens(), keys.tokens(), keys.tokens()].map(|n| random(&[n, heads * dim]));
+        check(&[q, k, v], |x| {
+            attention.forward(&x[0], &x[1], &x[2]).unwrap()
+        });
+    }
+}
+
+#[test]
+fn residual_norm_equals_libtorch_with_the_same_mask() {
+    for (rows, hidden, p) in [(5, 384, 0.0), (70, 40, 0.1), (33, 7, 0.5)] {
+        let inputs = [
+            random(&[rows, hidden]),
+            random(&[rows, hidden]),
+            random(&[hidden]),
+            random(&[hidden]),
+        ];
+        let dropout = if p > 0.0 {
+            Dropout::new(p, 3)
+        } else {
+            Dropout::OFF
+        };
+        check(&inputs, |x| {
+            let norm = LayerNorm {
+                weight: x[2].shallow_clone(),
+                bias: x[3].shallow_clone(),
+                eps: 1e-5,
+            };
+            norm.residual(&x[0], &x[1], dropout).unwrap()
+        });
+    }
+}
+
+/// With v = 1 and keys that all score alike, each row of the context is the mean of its mask.
+#[test]
+fn attention_drops_probabilities_and_its_gradient_knows_which() {
+    let spans = Spans::from_lengths(&[200]);
+    let zeros = Tensor::zeros([200, 16], (Kind::Float, Device::Cpu));
+    let ones = Tensor::ones([200, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let attention = Attention {
+        queries: &spans,
+        keys: &spans,
+        heads: 1,
+        scale: 1.0,
+        dropout: Dropout::new(0.25, 9),
+    };
+    let y = attention.forward(&zeros, &zeros, &ones).unwrap();
+    let mean = y.mean(Kind::Float).double_value(&[]);
+    assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    assert!(y.std(false).double_value(&[]) > 0.01, "nothing was dropped");
+    y.sum(Kind::Float).backward();
+    // linear in v: the gradient's inner product with v is the output's sum
+    let inner = (ones.grad() * &ones).sum(Kind::Double).double_value(&[]);
+    assert!(
+        (inner / y.sum(Kind::Double).double_value(&[]) - 1.0).abs() < 1e-5,
+        "{inner}"
+    );
+}
+
+#[test]
+fn masks_keep_their_share_and_do_not_repeat() {
+    for p in [0.1, 0.5, 0.9] {
+        let masks = [1, 2].map(|key| {
+            Dropout::new(p, key)
+                .mask(&[1000, 1000], Kind::Float)
+                .unwrap()
+        });
+        let kept = masks
+            .each_ref()
+            .map(|mask| mask.gt(0.0).to_kind(Kind::Double));
+        let deviation = (p * (1.0 - p)).sqrt() / 1000.0;
+        for kept in &kept {
+            let share = kept.mean(Kind::Double).double_value(&[]);
+            assert!(
+                (share - (1.0 - p)).abs() < 5.0 * deviation,
+                "p {p}: kept {share}"
+            );
+        }
+        let independent = |what: &str, a: &Tensor, b: &Tensor| {
+            let both = (a * b).mean(Kind::Double).double_value(&[]);
+            assert!(
+                (both - (1.0 - p) * (1.0 - p)).abs() < 8.0 * deviation,
+                "p {p}, {what}: {both}"
+            );
+        };
+        independent("two keys", &kept[0], &kept[1]);
+        independent(
+            "neighbours",
+            &kept[0].narrow(1, 0, 999),
+            &kept[0].narrow(1, 1, 999),
+        );
+        independent(
+            "rows",
+            &kept[0].narrow(0, 0, 999),
+            &kept[0].narrow(0, 1, 999),
+        );
+        let scale = masks[0].max().double_value(&[]);
+        assert!(
+            (scale - 1.0 / (1.0 - p)).abs() < 1e-5,
+            "p {p}: scale {scale}"
+        );
+    }
+}
+
+#[test]
+fn masks_do_not_depend_on_the_number_of_threads() {
+    let draw = |threads| {
+        tch::set_num_threads(threads);
+        Dropout::new(0.3, 7).mask(&[333, 257], Kind::Float).unwrap()
+    };
+    assert_eq!(draw(1), draw(2));
+    assert_eq!(draw(1), draw(5));
+}
