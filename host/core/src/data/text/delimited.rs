@@ -22,7 +22,10 @@ pub(super) struct Delimited {
 }
 
 enum Cut {
-    Csv { delimiter: u8, quoting: bool },
+    Csv {
+        delimiter: u8,
+        quoting: bool,
+    },
     /// At the first delimiters; empty for a line that is one column.
     Lines {
         delimiter: String,
