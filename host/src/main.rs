@@ -1,3 +1,5 @@
 //! Train, fine-tune and evaluate language models from dynamically loaded plugins.
 
-fn main() {}
+fn main() -> ! {
+    tenon::cli::main()
+}

@@ -219,7 +219,8 @@ pub struct BuildInfo {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SiteKind {
-    /// A linear layer: input `[…, in]` and output `[…, out]` in, output out.
+    /// A linear layer: input `[…, in]` and output `[…, out]` in, output out. The output given may
+    /// be overwritten, so a model keeps nothing of it.
     Linear,
     /// Output of a sublayer before the residual sum: `[…, hidden]` in and out.
     Output,

@@ -5,30 +5,29 @@
 /// `bert.encoder.layer.0.attention.self.query`.
 ///
 /// It does when it equals the name or the part of it behind some dot (`self.query`), as the
-/// `target_modules` of `peft` do; `*` stands for any text, dots included, `?` for one character,
-/// and `[0-3]`, `[abc]`, `[!ab]` for one of (or none of) some.
+/// `target_modules` of `peft` do. With `*` (any text, dots included), `?` (one character),
+/// `[0-3]`, `[abc]` or `[!ab]` (one of, or none of, some) it is a pattern of the whole name.
 ///
 /// ```
 /// use tenon_plugin_api::names::selects;
 ///
 /// let name = "bert.encoder.layer.11.attention.self.query";
-/// for selector in ["query", "self.query", "layer.1?.*.query", "layer.*.self.[qv]*", name] {
+/// for selector in ["query", "self.query", "*.layer.1?.*.query", "*.self.[qv]*", name] {
 ///     assert!(selects(selector, name), "{selector}");
 /// }
-/// for selector in ["uery", "layer.1.*", "self", "[!q]uery"] {
+/// for selector in ["uery", "self", "layer.*.query", "*.[!q]uery"] {
 ///     assert!(!selects(selector, name), "{selector}");
 /// }
 /// ```
 #[must_use]
 pub fn selects(selector: &str, name: &str) -> bool {
-    let mut rest = Some(name);
-    while let Some(tail) = rest {
-        if glob(selector.as_bytes(), tail.as_bytes()) {
-            return true;
-        }
-        rest = tail.split_once('.').map(|(_, tail)| tail);
+    if selector.contains(['*', '?', '[']) {
+        return glob(selector.as_bytes(), name.as_bytes());
     }
-    false
+    match name.strip_suffix(selector) {
+        Some(front) => !selector.is_empty() && (front.is_empty() || front.ends_with('.')),
+        None => false,
+    }
 }
 
 /// The candidate that was probably meant by `word`: the one that is spelt most alike, if it is
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_whole_names_or_what_is_behind_a_dot() {
+    fn names_end_in_the_selector_or_match_it_whole() {
         let name = "bert.encoder.layer.10.output.dense";
         let cases = [
             ("dense", true),
@@ -178,9 +177,11 @@ mod tests {
             ("bert.*", true),
             ("bert*layer*dense", true),
             ("bert*layer*norm", false),
-            ("layer.[0-9][0-9].*", true),
-            ("layer.[!0-9]*", false),
-            ("layer.?.*", false),
+            ("*.layer.[0-9][0-9].*", true),
+            ("layer.[0-9][0-9].*", false),
+            ("*.layer.[!0-9]*", false),
+            ("*.layer.?.*", false),
+            ("*.layer.??.*", true),
             ("*.dens[a-f]", true),
             ("*.dens[]e]", true),
             ("*.dens[e", false),

@@ -5,7 +5,7 @@ use crate::abi::root::{BoxedMetric, BoxedTask};
 use crate::abi::{from_json, to_json};
 use crate::error::{Error, Result};
 use crate::info::{DataInfo, OutputInfo, TaskInfo};
-use crate::metric::Scores;
+use crate::metric::{Metric, Scores};
 use crate::record::{Examples, RecordBatch};
 use crate::tokenizer::SharedTokenizer;
 use crate::values::Values;
@@ -19,6 +19,16 @@ pub struct MetricHandle {
 impl MetricHandle {
     pub(super) fn new(object: BoxedMetric, from: Component) -> Self {
         Self { object, from }
+    }
+
+    /// A metric of this program, through the same adapter as one of a plugin.
+    ///
+    /// # Errors
+    /// It refuses the options.
+    pub fn of<M: Metric>(options: &str) -> Result<Self> {
+        let from = Component::here(M::ID);
+        from.answer(crate::metric::create::<M>(options))
+            .map(|object| Self::new(object, from))
     }
 
     /// Tells it what the task puts out.
@@ -123,9 +133,10 @@ pub(super) mod torch {
     use crate::abi::{AbiResult, TD_Opaque};
     use crate::error::{Error, Result};
     use crate::info::{BuildInfo, Init, ModelInfo, ModelView, Plan, SiteInfo};
-    use crate::model::{Forward, map, tensors};
+    use crate::model::{Forward, Model, map, tensors};
     use crate::panic::{contain, guard};
-    use crate::task::{Loss, Predictions};
+    use crate::peft::Peft;
+    use crate::task::{Loss, Predictions, Task};
     use crate::tensor::{NamedTensors, RawTensor, TensorMap};
 
     /// What a host implements to provide parameters and sites.
@@ -206,6 +217,16 @@ pub(super) mod torch {
     }
 
     impl TaskHandle {
+        /// A task of this program, through the same adapter as one of a plugin.
+        ///
+        /// # Errors
+        /// It refuses the options.
+        pub fn of<T: Task>(options: &str) -> Result<Self> {
+            let from = Component::here(T::ID);
+            from.answer(crate::task::create::<T>(options))
+                .map(|object| Self::new(object, from))
+        }
+
         /// The summed loss of a batch and its weight.
         ///
         /// # Errors
@@ -256,6 +277,16 @@ pub(super) mod torch {
             Self { object, from }
         }
 
+        /// A model of this program, through the same adapter as one of a plugin.
+        ///
+        /// # Errors
+        /// It refuses the options, or building fails.
+        pub fn of<M: Model>(options: &str, build: impl BuildHost) -> Result<Self> {
+            let from = Component::here(M::ID);
+            from.answer(crate::model::create::<M>(options, serve(build)))
+                .map(|object| Self::new(object, from))
+        }
+
         /// What it tells of itself.
         ///
         /// # Errors
@@ -284,6 +315,16 @@ pub(super) mod torch {
     impl PeftHandle {
         pub(in crate::host) fn new(object: BoxedPeft, from: Component) -> Self {
             Self { object, from }
+        }
+
+        /// A method of this program, through the same adapter as one of a plugin.
+        ///
+        /// # Errors
+        /// It refuses the options.
+        pub fn of<P: Peft>(options: &str) -> Result<Self> {
+            let from = Component::here(P::ID);
+            from.answer(crate::peft::create::<P>(options))
+                .map(|object| Self::new(object, from))
         }
 
         /// Where it attaches and what stays trainable.

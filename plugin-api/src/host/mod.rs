@@ -195,6 +195,13 @@ impl Plugin {
 struct Component(Arc<str>);
 
 impl Component {
+    /// One of this program, which has no plugin's name.
+    fn here(id: &str) -> Self {
+        crate::panic::install_hook();
+        crate::services::install(services::table());
+        Self(id.into())
+    }
+
     fn answer<T>(&self, result: AbiResult<T>) -> crate::Result<T> {
         answer(result).map_err(|error| match error.component() {
             // A service of the host that the component called, or a component within it.

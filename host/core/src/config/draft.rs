@@ -228,6 +228,7 @@ impl Draft {
                 Located::text(self.stem.clone(), Origin::Default),
             );
         }
+        defer_to_pretrained(&mut tree);
         let internal = |message: String| {
             // The schema is made from the options, so what it accepts can be read as options.
             let fault = Fault::new(
@@ -278,5 +279,15 @@ impl Draft {
                 .map(|text| paths::pretrained(text, file.model.revision.as_deref(), &self.root)),
             name: self.stem.clone(),
         })
+    }
+}
+
+/// Drops the defaults of the model's own options where its pretrained `config.json` will say them.
+fn defer_to_pretrained(tree: &mut Located) {
+    let model = tree.table_mut().and_then(|entries| entries.get_mut("model")?.table_mut());
+    if let Some(model) = model
+        && model.contains_key("pretrained")
+    {
+        model.retain(|key, value| key == "dtype" || value.origin != Origin::Default);
     }
 }

@@ -4,8 +4,8 @@
 //! (`attention.self.query`), its whole name, or a pattern with `*`, `?` and `[…]` that matches
 //! whole names (`*.layer.[0-3].*`).
 
-use globset::GlobBuilder;
 use serde_json::Value;
+use tenon_plugin_api::names::selects;
 
 use super::catalog::ComponentInfo;
 use super::origin::Origin;
@@ -16,7 +16,7 @@ use super::words;
 
 /// Selects every linear layer.
 const ALL_LINEAR: &str = "all-linear";
-/// Layers up to which a pattern is tried.
+/// Layers in which a name is tried.
 const LAYERS: usize = 128;
 /// Roles that a message lists.
 const LISTED: usize = 8;
@@ -72,30 +72,10 @@ impl<'a> Site<'a> {
         })
     }
 
+    /// Whether a name selects this site in some layer, by the rule that PEFT methods go by.
     fn is_selected_by(&self, name: &str) -> bool {
-        if name == self.role || self.ends_with(name) {
-            return true;
-        }
-        let is_pattern = name.contains(['*', '?', '[']);
-        let glob = is_pattern
-            .then(|| GlobBuilder::new(name).build().ok())
-            .flatten();
-        let Some(matcher) = glob.map(|glob| glob.compile_matcher()) else {
-            return false;
-        };
-        (0..LAYERS).any(|layer| matcher.is_match(self.path.replace("{layer}", &layer.to_string())))
-    }
-
-    /// Whether the name of the module ends in these parts.
-    fn ends_with(&self, name: &str) -> bool {
-        let same = |(part, given): (&str, &str)| {
-            part == given
-                || part == "{layer}"
-                    && !given.is_empty()
-                    && given.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        name.split('.').count() <= self.path.split('.').count()
-            && self.path.rsplit('.').zip(name.rsplit('.')).all(same)
+        let in_layer = |layer: usize| self.path.replace("{layer}", &layer.to_string());
+        name == self.role || (0..LAYERS).any(|layer| selects(name, &in_layer(layer)))
     }
 }
 
@@ -114,7 +94,6 @@ mod tests {
             ("self.query", true),
             ("layer.3.attention.self.query", true),
             ("bert.encoder.layer.0.attention.self.query", true),
-            ("layer.{layer}.attention.self.query", true),
             ("*.layer.3.*.query", true),
             ("*.layer.[0-2].*", true),
             ("*query", true),

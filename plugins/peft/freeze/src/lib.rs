@@ -1,1 +1,0 @@
-//! Partial fine-tuning for tenon: top layers, norms, biases, patterns.
