@@ -7,4 +7,3 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
-

@@ -59,7 +59,9 @@ enum SplitName {
 
 /// Evaluates.
 pub fn run(args: &EvaluateArgs, output: &Output) -> Result<i32, Failure> {
-    let batch = args.batch_size.map(|size| format!("evaluate.batch_size={size}"));
+    let batch = args
+        .batch_size
+        .map(|size| format!("evaluate.batch_size={size}"));
     let sets: Vec<String> = args.device.assignment().into_iter().chain(batch).collect();
     let run = run_file::open(&args.run, &args.file, &sets, Purpose::Use, output)?;
     let settings = run.loaded.resolved.settings.clone();
@@ -79,7 +81,11 @@ pub fn run(args: &EvaluateArgs, output: &Output) -> Result<i32, Failure> {
         on,
         predictions: args.predictions.clone(),
     };
-    engine::run(Command::Evaluate(Box::new(request)), &run.loaded.search, output)
+    engine::run(
+        Command::Evaluate(Box::new(request)),
+        &run.loaded.search,
+        output,
+    )
 }
 
 fn usual_split(settings: &RunSettings) -> Result<Split, Failure> {

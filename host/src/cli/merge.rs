@@ -43,5 +43,9 @@ pub fn run(args: &MergeArgs, output: &Output) -> Result<i32, Failure> {
         weights: run.weights(args.model.as_deref())?,
         output: args.output.clone(),
     };
-    engine::run(Command::Merge(Box::new(request)), &run.loaded.search, output)
+    engine::run(
+        Command::Merge(Box::new(request)),
+        &run.loaded.search,
+        output,
+    )
 }

@@ -66,14 +66,24 @@ fn list(registry: &Registry, output: &Output) {
         return;
     }
     let mut text = String::new();
-    for entry in registry.entries().iter().filter(|entry| entry.problem().is_none()) {
-        let Some(manifest) = entry.manifest() else { continue };
+    for entry in registry
+        .entries()
+        .iter()
+        .filter(|entry| entry.problem().is_none())
+    {
+        let Some(manifest) = entry.manifest() else {
+            continue;
+        };
         let name = output.paint(NAME, &pad(entry.name(), 24));
         let path = output.paint(DIM, &entry.path().display().to_string());
         text.push_str(&format!("{name} {}  {path}\n", manifest.version));
         for component in &manifest.components {
             let about = &component.about;
-            text.push_str(&format!("  {} {} {about}\n", pad(&component.kind_name, 7), pad(&component.id, 18)));
+            text.push_str(&format!(
+                "  {} {} {about}\n",
+                pad(&component.kind_name, 7),
+                pad(&component.id, 18)
+            ));
         }
     }
     if text.is_empty() {
@@ -90,7 +100,9 @@ fn inspect(args: &InspectArgs, output: &Output) -> Result<i32, Failure> {
         None => (None, None),
     };
     let brings = |entry: &Entry, id: &str| {
-        entry.manifest().is_some_and(|manifest| manifest.components.iter().any(|found| found.id == id))
+        entry
+            .manifest()
+            .is_some_and(|manifest| manifest.components.iter().any(|found| found.id == id))
     };
     let is_meant = |entry: &&Entry| match (plugin, id) {
         (Some(plugin), Some(id)) => entry.name() == plugin && brings(entry, id),
@@ -98,7 +110,9 @@ fn inspect(args: &InspectArgs, output: &Output) -> Result<i32, Failure> {
     };
     let found: Vec<&Entry> = registry.entries().iter().filter(is_meant).collect();
     if found.is_empty() {
-        return Err(Failure::NothingNamed { name: args.name.clone() });
+        return Err(Failure::NothingNamed {
+            name: args.name.clone(),
+        });
     }
     let mut all = Vec::new();
     for entry in found {
@@ -132,12 +146,18 @@ fn describe(entry: &Entry, only: Option<&str>, output: &Output) -> String {
         row("sha256", &hash);
     }
     if let Some(opened) = entry.opened() {
-        row("opened in", &format!("{:.2} ms", opened.load_time.as_secs_f64() * 1e3));
+        row(
+            "opened in",
+            &format!("{:.2} ms", opened.load_time.as_secs_f64() * 1e3),
+        );
     }
     if let Some(error) = entry.error() {
         row("problem", &error.line());
     }
-    let components = entry.manifest().into_iter().flat_map(|manifest| &manifest.components);
+    let components = entry
+        .manifest()
+        .into_iter()
+        .flat_map(|manifest| &manifest.components);
     for component in components.filter(|component| only.is_none_or(|only| component.id == only)) {
         text.push_str(&describe_component(component, output));
     }
@@ -150,7 +170,10 @@ fn describe_component(component: &Component, output: &Output) -> String {
     if !component.about.is_empty() {
         text.push_str(&format!("  {}\n", component.about));
     }
-    let options = component.schema.get("properties").and_then(Value::as_object);
+    let options = component
+        .schema
+        .get("properties")
+        .and_then(Value::as_object);
     for (name, property) in options.into_iter().flatten() {
         let default = match property.get("default") {
             Some(default) => format!("default {default}"),
@@ -158,7 +181,10 @@ fn describe_component(component: &Component, output: &Output) -> String {
         };
         let name = output.paint(NAME, &pad(name, 24));
         text.push_str(&format!("  {name} {}\n", output.paint(DIM, &default)));
-        let doc = property.get("description").and_then(Value::as_str).unwrap_or_default();
+        let doc = property
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         for line in wrap(doc, 72) {
             text.push_str(&format!("      {line}\n"));
         }

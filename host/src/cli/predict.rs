@@ -59,7 +59,9 @@ pub struct PredictArgs {
 pub fn run(args: &PredictArgs, output: &Output) -> Result<i32, Failure> {
     let texts = [&args.texts[..], &args.more_texts[..]].concat();
     let inputs = inputs(&texts, &args.input)?;
-    let batch = args.batch_size.map(|size| format!("evaluate.batch_size={size}"));
+    let batch = args
+        .batch_size
+        .map(|size| format!("evaluate.batch_size={size}"));
     let sets: Vec<String> = args.device.assignment().into_iter().chain(batch).collect();
     let run = run_file::open(&args.run, &args.file, &sets, Purpose::Use, output)?;
     let request = PredictRequest {
@@ -70,7 +72,11 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<i32, Failure> {
         keep_columns: args.keep_columns,
         top_k: args.top_k.map(|count| count as usize),
     };
-    engine::run(Command::Predict(Box::new(request)), &run.loaded.search, output)
+    engine::run(
+        Command::Predict(Box::new(request)),
+        &run.loaded.search,
+        output,
+    )
 }
 
 fn inputs(texts: &[String], files: &[PathBuf]) -> Result<Inputs, Failure> {
@@ -84,7 +90,10 @@ fn inputs(texts: &[String], files: &[PathBuf]) -> Result<Inputs, Failure> {
     }
     let is_stdin = |file: &PathBuf| file.as_os_str() == "-";
     let is_text = |file: &&PathBuf| {
-        matches!(FormatKind::of(file), None | Some((FormatKind::Lines, false)))
+        matches!(
+            FormatKind::of(file),
+            None | Some((FormatKind::Lines, false))
+        )
     };
     match (texts, files) {
         ([], []) => Ok(Inputs::Stdin),

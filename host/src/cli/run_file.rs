@@ -185,7 +185,10 @@ mod tests {
     #[test]
     fn a_run_lives_where_its_folder_is() {
         for (folder, expected) in [
-            ("runs/spam", ["run.output_dir=\"runs\"", "run.name=\"spam\""]),
+            (
+                "runs/spam",
+                ["run.output_dir=\"runs\"", "run.name=\"spam\""],
+            ),
             ("spam/", ["run.output_dir=\".\"", "run.name=\"spam\""]),
             ("/a/b c/d", ["run.output_dir=\"/a/b c\"", "run.name=\"d\""]),
         ] {

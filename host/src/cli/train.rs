@@ -63,5 +63,9 @@ pub fn run(args: &TrainArgs, output: &Output) -> Result<i32, Failure> {
         },
         allow_changed_plugins: args.allow_changed_plugins,
     };
-    engine::run(Command::Train(Box::new(request)), &run.loaded.search, output)
+    engine::run(
+        Command::Train(Box::new(request)),
+        &run.loaded.search,
+        output,
+    )
 }
