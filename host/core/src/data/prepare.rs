@@ -58,10 +58,10 @@ impl Prepared {
             .cache
             .as_ref()
             .map(|(folder, key)| (folder.as_path(), key));
-        if let Some((folder, key)) = cache {
-            if let Some(store) = ExampleStore::open(folder, key, encoder.fields(), options.memory) {
-                return Ok(Self::Stored(store));
-            }
+        if let Some((folder, key)) = cache
+            && let Some(store) = ExampleStore::open(folder, key, encoder.fields(), options.memory)
+        {
+            return Ok(Self::Stored(store));
         }
         let mut builder = StoreBuilder::new(encoder.fields(), options.memory, cache);
         let mut origins = Origins::default();

@@ -363,15 +363,14 @@ impl StoreBuilder {
             Some(memory) => memory.extend_from_slice(&packed.words),
             None => {}
         }
-        if let Some(file) = &mut self.file {
-            if let Err(error) = packed
+        if let Some(file) = &mut self.file
+            && let Err(error) = packed
                 .words
                 .iter()
                 .try_for_each(|word| file.out.write_all(&word.to_le_bytes()))
-            {
-                tracing::warn!(path = %file.path.display(), %error, "encoded examples cannot be cached");
-                self.file = None;
-            }
+        {
+            tracing::warn!(path = %file.path.display(), %error, "encoded examples cannot be cached");
+            self.file = None;
         }
     }
 
@@ -474,10 +473,10 @@ pub fn prune_cache(folder: &Path, most: u64) {
     let mut total = 0;
     for (_, len, path) in files {
         total += len;
-        if total > most {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::debug!(path = %path.display(), %error, "cannot remove an old cache file");
-            }
+        if total > most
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::debug!(path = %path.display(), %error, "cannot remove an old cache file");
         }
     }
 }

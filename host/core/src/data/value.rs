@@ -47,7 +47,7 @@ impl Value {
             Self::Int(value) => Some(*value),
             // 2⁶³ is exact as f64, so the comparison keeps the cast in range.
             Self::Float(value)
-                if value.fract() == 0.0 && value.abs() < 9.223_372_036_854_775_8e18 =>
+                if value.fract() == 0.0 && value.abs() < 9_223_372_036_854_775_808.0 =>
             {
                 Some(*value as i64)
             }
