@@ -284,7 +284,9 @@ impl Draft {
 
 /// Drops the defaults of the model's own options where its pretrained `config.json` will say them.
 fn defer_to_pretrained(tree: &mut Located) {
-    let model = tree.table_mut().and_then(|entries| entries.get_mut("model")?.table_mut());
+    let model = tree
+        .table_mut()
+        .and_then(|entries| entries.get_mut("model")?.table_mut());
     if let Some(model) = model
         && model.contains_key("pretrained")
     {
