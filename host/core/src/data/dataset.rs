@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use super::error::DataError;
@@ -39,7 +40,7 @@ pub struct OpenOptions {
     pub longest_row: u64,
     /// Threads for passes over the data (default: one a core).
     pub threads: usize,
-    /// Bytes of decoded parquet kept in memory, per file (default 256 MiB).
+    /// Bytes of decoded parquet kept in memory, besides those in use (default 64 MiB).
     pub parquet_budget: usize,
     /// Folder that keeps unpacked gzip files between runs; without it they are unpacked into a
     /// temporary file each time.
@@ -53,7 +54,7 @@ impl Default for OpenOptions {
             bad_rows: BadRows::Error,
             longest_row: 64 << 20,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
-            parquet_budget: 256 << 20,
+            parquet_budget: 64 << 20,
             cache: None,
         }
     }
@@ -109,12 +110,14 @@ impl Dataset {
     pub fn open(source: &Source, options: &OpenOptions) -> Result<Self, DataError> {
         let mut files = Vec::with_capacity(source.files.len());
         let mut total = 0;
+        let cache = parquet::Cache::new(options.parquet_budget);
         for (path, gzip) in &source.files {
             let body = match &source.format {
                 Format::Parquet => Body::Parquet(ParquetFile::open(
                     path,
                     &options.columns,
-                    options.parquet_budget,
+                    Arc::clone(&cache),
+                    files.len(),
                 )?),
                 format => Body::Text(TextFile::open(
                     path,

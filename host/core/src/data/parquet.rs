@@ -42,7 +42,9 @@ pub(crate) struct ParquetFile {
     classes: Vec<Option<Vec<String>>>,
     blocks: Vec<Block>,
     rows: u64,
-    cache: Mutex<Cache>,
+    /// Shared by the files of a dataset; this one's blocks stand under `number`.
+    cache: SharedCache,
+    number: usize,
 }
 
 /// Rows `skip..skip + rows` of a row group.
@@ -54,11 +56,12 @@ struct Block {
 }
 
 impl ParquetFile {
-    /// Reads the footer of `path`. `budget`: bytes of decoded blocks to keep.
+    /// Reads the footer of `path`, the file of this `number` among those that share `cache`.
     pub(crate) fn open(
         path: &Path,
         projection: &Projection,
-        budget: usize,
+        cache: SharedCache,
+        number: usize,
     ) -> Result<Self, DataError> {
         let metadata = footer(path)?;
         let names = names(metadata.schema());
@@ -108,10 +111,6 @@ impl ParquetFile {
             .iter()
             .map(|column| class_names(&metadata, column))
             .collect();
-        let cache = Mutex::new(Cache {
-            slots: Vec::new(),
-            budget,
-        });
         Ok(Self {
             path: path.into(),
             metadata,
@@ -122,6 +121,7 @@ impl ParquetFile {
             blocks,
             rows,
             cache,
+            number,
         })
     }
 
@@ -251,11 +251,14 @@ fn is_readable(data_type: &DataType) -> bool {
     }
 }
 
-/// Decoded blocks, the one used last at the end.
-struct Cache {
-    slots: Vec<(usize, Arc<Slot>)>,
+/// Decoded blocks by file and number, the one used last at the end.
+pub(crate) struct Cache {
+    slots: Vec<((usize, usize), Arc<Slot>)>,
     budget: usize,
 }
+
+/// The cache of a dataset's files.
+pub(crate) type SharedCache = Arc<Mutex<Cache>>;
 
 /// A block's place in the cache. Its lock is held while it is decoded, so that threads that want
 /// the same block decode it once.
@@ -264,12 +267,13 @@ struct Slot(Mutex<Option<RecordBatch>>);
 
 impl ParquetFile {
     fn block(&self, number: usize) -> Result<RecordBatch, DataError> {
+        let key = (self.number, number);
         let slot = {
             let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = cache.slots.iter().position(|(known, _)| *known == number);
+            let known = cache.slots.iter().position(|(known, _)| *known == key);
             let entry = match known {
                 Some(index) => cache.slots.remove(index),
-                None => (number, Arc::default()),
+                None => (key, Arc::default()),
             };
             let slot = Arc::clone(&entry.1);
             cache.slots.push(entry);
@@ -291,6 +295,12 @@ impl ParquetFile {
 }
 
 impl Cache {
+    /// A cache of at most about `budget` bytes.
+    pub(crate) fn new(budget: usize) -> SharedCache {
+        let slots = Vec::new();
+        Arc::new(Mutex::new(Self { slots, budget }))
+    }
+
     /// Drops the blocks that were used longest ago until the rest fit; the newest always stays.
     fn shrink(&mut self) {
         let size = |slot: &Slot| match slot.0.try_lock() {

@@ -57,7 +57,9 @@ impl Folder {
 
     /// `text` without the name of this folder.
     pub(crate) fn hide(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.0.path().display()), "")
+        let folder = self.0.path().display().to_string();
+        text.replace(&format!("{folder}/"), "")
+            .replace(&folder, "FOLDER")
     }
 }
 
