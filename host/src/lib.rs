@@ -1,7 +1,7 @@
 //! The command line of tenon.
 //!
 //! All that needs no libtorch is done here, on top of `tenon-core`: checking run files, listing
-//! plugins, scoring files. What computes is handed to the engine, a library that [`cli`] opens at
+//! plugins. What computes is handed to the engine, a library that [`cli`] opens at
 //! run time and never links.
 
 #![forbid(unsafe_code)]

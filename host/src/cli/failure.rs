@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tenon_core::config::{Kind, LookupError, Report};
-use tenon_core::registry::{EngineError, PluginError, explain};
+use tenon_core::config::Report;
+use tenon_core::registry::{EngineError, PluginError};
 use tenon_core::request::exit;
 use thiserror::Error;
 
@@ -43,16 +43,6 @@ pub enum Failure {
     /// A plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// A component is not there.
-    #[error("{}", explain(*kind, name, error))]
-    Component {
-        /// Its kind.
-        kind: Kind,
-        /// Its name as written.
-        name: String,
-        /// Why.
-        error: LookupError,
-    },
     /// No plugin or component of this name is there.
     #[error("there is no plugin or component `{name}`; `tenon plugin list` shows what there is")]
     NothingNamed {
@@ -81,7 +71,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::NoRun { .. } => exit::USAGE,
             Self::RunFile(_) => exit::RUN_FILE,
-            Self::Plugin(_) | Self::Component { .. } | Self::NothingNamed { .. } => exit::PLUGIN,
+            Self::Plugin(_) | Self::NothingNamed { .. } => exit::PLUGIN,
             _ => exit::FAILED,
         }
     }

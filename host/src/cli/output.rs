@@ -60,11 +60,6 @@ impl Output {
         }
     }
 
-    /// Whether progress is drawn.
-    pub fn shows_progress(&self) -> bool {
-        self.interactive && self.verbosity >= 0
-    }
-
     /// Text for standard output in a style.
     pub fn paint(&self, style: Style, text: &str) -> String {
         match self.colour_out {

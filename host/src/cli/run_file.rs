@@ -13,14 +13,12 @@ use super::failure::Failure;
 use super::options::RunFileOptions;
 use super::output::Output;
 
-/// A checked run file with the plugins that it was checked against.
+/// A checked run file, and where the plugins lie that it was checked against.
 pub struct Loaded {
     /// The run file.
     pub resolved: Resolved,
     /// Where plugins were looked for.
     pub search: Search,
-    /// The plugins that were found.
-    pub registry: Registry,
 }
 
 impl Loaded {
@@ -64,11 +62,7 @@ fn load_request(
         let path = &note.path;
         output.note(&format!("{path}: {}", note.message));
     }
-    Ok(Loaded {
-        resolved,
-        search,
-        registry,
-    })
+    Ok(Loaded { resolved, search })
 }
 
 /// The columns of a data file, for the check.
