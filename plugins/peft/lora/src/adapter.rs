@@ -163,7 +163,7 @@ pub fn read(config: &Map<String, Value>) -> Result<Map<String, Value>> {
             set("target_regex", json!(text))
         }
         Some(Value::String(_)) => set("target_sites", json!("all-linear")),
-        Some(modules) => set("target_sites", modules.clone()),
+        Some(modules) => set("target_sites", attached_only(config, modules)),
         None => None,
     };
     if let Some(modules) = given(config, "exclude_modules") {
@@ -178,6 +178,19 @@ pub fn read(config: &Map<String, Value>) -> Result<Map<String, Value>> {
         set("init_lora_weights", json!("gaussian"));
     }
     Ok(options)
+}
+
+/// The targets without those that `modules_to_save` names: `peft` lists such modules with
+/// `all-linear`, and attaches nothing there.
+fn attached_only(config: &Map<String, Value>, modules: &Value) -> Value {
+    let list = |value: Option<&Value>| -> Vec<String> {
+        let items = value.and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let saved = list(config.get("modules_to_save"));
+    let mut targets = list(Some(modules));
+    targets.retain(|target| !saved.iter().any(|module| is_within(target, module)));
+    json!(targets)
 }
 
 /// Keys that ask for something else than this method does, with their values.
