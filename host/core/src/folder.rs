@@ -134,7 +134,9 @@ pub fn write_folder_atomically<E: From<io::Error>>(
 ) -> Result<(), E> {
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let temporary = tempfile::Builder::new().prefix(".writing-").tempdir_in(parent)?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".writing-")
+        .tempdir_in(parent)?;
     fill(temporary.path())?;
     for entry in fs::read_dir(temporary.path())? {
         let path = entry?.path();
@@ -143,7 +145,9 @@ pub fn write_folder_atomically<E: From<io::Error>>(
         }
     }
     sync_folder(temporary.path())?;
-    let old = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent)?;
+    let old = tempfile::Builder::new()
+        .prefix(".replaced-")
+        .tempdir_in(parent)?;
     if path.exists() {
         fs::rename(path, old.path().join("old"))?;
     }
@@ -170,7 +174,11 @@ pub fn remove_leftovers(parent: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     File::open(folder)?.sync_all()
 }
 

@@ -29,7 +29,9 @@ pub fn explain(kind: Kind, name: &str, error: &LookupError) -> String {
     }
     match (reason, installed.is_empty()) {
         (Some(_), _) => {}
-        (None, true) => text.push_str(&format!(" (no {noun} is installed; see `tenon plugin list`)")),
+        (None, true) => text.push_str(&format!(
+            " (no {noun} is installed; see `tenon plugin list`)"
+        )),
         (None, false) => {
             text.push_str(&format!(" (installed: {})", suggest::list(names(), LISTED)));
         }
