@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind as DType, Tensor};
-use tenon_core::config::options::Dtype;
+use tenon_core::config::options::{Dtype, Precision};
 use tenon_core::config::{
     Catalog, ComponentSettings, Device as DeviceSetting, Kind, Pretrained, RunSettings,
 };
@@ -129,6 +129,10 @@ impl Session {
         found: Discovered,
     ) -> Result<Self> {
         let device = device(settings.run.device)?;
+        ensure!(
+            settings.train.precision == Precision::Float32,
+            "train.precision: this version computes in float32 only",
+        );
         let pretrained = settings
             .model
             .pretrained
