@@ -59,7 +59,7 @@ fn attention_equals_libtorch() {
         let [q, k, v] =
             [queries.tokens(), keys.tokens(), keys.tokens()].map(|n| random(&[n, heads * dim]));
         check(&[q, k, v], |x| {
-            attention.forward(&x[0], &x[1], &x[2]).unwrap()
+            attention.forward(&x[0], &x[1], &x[2]).expect("attention")
         });
     }
 }
@@ -84,7 +84,7 @@ fn residual_norm_equals_libtorch_with_the_same_mask() {
                 bias: x[3].shallow_clone(),
                 eps: 1e-5,
             };
-            norm.residual(&x[0], &x[1], dropout).unwrap()
+            norm.residual(&x[0], &x[1], dropout).expect("a norm")
         });
     }
 }
@@ -102,7 +102,7 @@ fn attention_drops_probabilities_and_its_gradient_knows_which() {
         scale: 1.0,
         dropout: Dropout::new(0.25, 9),
     };
-    let y = attention.forward(&zeros, &zeros, &ones).unwrap();
+    let y = attention.forward(&zeros, &zeros, &ones).expect("attention");
     let mean = y.mean(Kind::Float).double_value(&[]);
     assert!((mean - 1.0).abs() < 0.02, "{mean}");
     assert!(y.std(false).double_value(&[]) > 0.01, "nothing was dropped");
@@ -121,7 +121,7 @@ fn masks_keep_their_share_and_do_not_repeat() {
         let masks = [1, 2].map(|key| {
             Dropout::new(p, key)
                 .mask(&[1000, 1000], Kind::Float)
-                .unwrap()
+                .expect("a mask")
         });
         let kept = masks
             .each_ref()
@@ -164,7 +164,9 @@ fn masks_keep_their_share_and_do_not_repeat() {
 fn masks_do_not_depend_on_the_number_of_threads() {
     let draw = |threads| {
         tch::set_num_threads(threads);
-        Dropout::new(0.3, 7).mask(&[333, 257], Kind::Float).unwrap()
+        Dropout::new(0.3, 7)
+            .mask(&[333, 257], Kind::Float)
+            .expect("a mask")
     };
     assert_eq!(draw(1), draw(2));
     assert_eq!(draw(1), draw(5));

@@ -235,7 +235,9 @@ fn forward(
             inputs.insert(name, tensor.shallow_clone());
         }
     }
-    let outputs = model.forward(&inputs, &Forward::new(false, 0)).unwrap();
+    let outputs = model
+        .forward(&inputs, &Forward::new(false, 0))
+        .expect("a forward pass");
     outputs
         .iter()
         .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()))

@@ -31,9 +31,13 @@ impl Store {
     /// Weights of a folder, whole or in shards.
     pub fn open(folder: &Path, head: Option<HeadInfo>) -> Self {
         let mut weights = Tensors::new();
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for entry in std::fs::read_dir(folder).expect("a fixture folder") {
+            let path = entry.expect("an entry").path();
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             if name.starts_with("model") && name.ends_with(".safetensors") {
                 weights.extend(load(&path));
             }
@@ -62,7 +66,7 @@ impl Store {
     }
 
     pub fn model(&self, options: &serde_json::Value) -> ModelHandle {
-        self.try_model(options).unwrap()
+        self.try_model(options).expect("a model")
     }
 
     pub fn try_model(&self, options: &serde_json::Value) -> Result<ModelHandle> {
@@ -71,7 +75,7 @@ impl Store {
 
     /// The parameter that files call `name`.
     pub fn param(&self, name: &str) -> Tensor {
-        let built = self.built.lock().unwrap();
+        let built = self.built.lock().expect("no panic");
         let with_prefix = format!("bert.{name}");
         let tensor = built.get(name).or_else(|| built.get(&with_prefix));
         tensor
@@ -80,16 +84,21 @@ impl Store {
     }
 
     pub fn names(&self) -> Vec<String> {
-        self.built.lock().unwrap().keys().cloned().collect()
+        self.built
+            .lock()
+            .expect("no panic")
+            .keys()
+            .cloned()
+            .collect()
     }
 
     #[allow(dead_code)]
     pub fn sites(&self) -> Vec<SiteInfo> {
-        self.sites.lock().unwrap().clone()
+        self.sites.lock().expect("no panic").clone()
     }
 
     fn find(&self, name: &str) -> Option<Tensor> {
-        let weights = self.weights.lock().unwrap();
+        let weights = self.weights.lock().expect("no panic");
         let mut spellings = vec![name.to_owned()];
         for (old, new) in tenon_bert::Bert::RENAMES {
             if let Some(start) = name.strip_suffix(new) {
@@ -117,7 +126,7 @@ impl BuildHost for Store {
         let tensor = tensor.copy().set_requires_grad(true);
         self.built
             .lock()
-            .unwrap()
+            .expect("a tensor")
             .insert(name.to_owned(), tensor.shallow_clone());
         Ok(tensor)
     }
@@ -128,7 +137,7 @@ impl BuildHost for Store {
             .as_ref()
             .filter(|(name, _)| *name == site.name);
         let attached = attached.map(|(_, attached)| attached.clone());
-        self.sites.lock().unwrap().push(site);
+        self.sites.lock().expect("no panic").push(site);
         Ok(Box::new(Place(attached)))
     }
 
@@ -157,7 +166,7 @@ impl SiteHost for Place {
 /// The tensors of a safetensors file, by name.
 pub fn load(path: &Path) -> Tensors {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let read = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         let kind = match view.dtype() {
@@ -171,16 +180,18 @@ pub fn load(path: &Path) -> Tensors {
 }
 
 pub fn config(folder: &Path) -> serde_json::Value {
-    serde_json::from_str(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap()
+    let text = std::fs::read_to_string(folder.join("config.json")).expect("config.json");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 /// The entries of `config.json` that the model has options for.
 pub fn options(config: &serde_json::Value) -> serde_json::Value {
-    let schema: serde_json::Value = serde_json::from_str(tenon_bert::Config::SCHEMA).unwrap();
+    let schema: serde_json::Value =
+        serde_json::from_str(tenon_bert::Config::SCHEMA).expect("a schema");
     let known = |(name, _): &(&String, &serde_json::Value)| {
         schema["properties"].get(name.as_str()).is_some()
     };
-    let entries = config.as_object().unwrap().iter().filter(known);
+    let entries = config.as_object().expect("an object").iter().filter(known);
     entries
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect::<serde_json::Map<_, _>>()
