@@ -6,6 +6,7 @@
 use abi_stable::StableAbi;
 use abi_stable::std_types::RVec;
 
+use crate::ensure;
 use crate::error::{Error, Result};
 
 /// What a column holds; see the constructors of [`Values`].
@@ -216,9 +217,19 @@ impl Values {
     /// Sets the scores of every class, row-major `[examples, classes]`.
     ///
     /// # Errors
-    /// The number of scores is not a multiple of the number of examples.
+    /// The number of scores is not a multiple of the number of examples, or the column is of a
+    /// kind that has none.
     pub fn set_scores(&mut self, scores: Vec<f64>) -> Result<()> {
         let rows = self.len();
+        if !matches!(self.kind(), Some(ValueKind::Label | ValueKind::Labels)) {
+            ensure!(
+                scores.is_empty(),
+                Data,
+                "scores for {} values, which have none",
+                self.kind().map_or("unknown", ValueKind::name)
+            );
+            return Ok(());
+        }
         if rows == 0 || !scores.len().is_multiple_of(rows) {
             if scores.is_empty() {
                 return Ok(());
