@@ -124,7 +124,8 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a folder whole or not at all: `fill` writes into a temporary folder beside it, which then
-/// takes the place of `path` (an old one is removed first).
+/// takes the place of `path`. An old one is moved aside first; a crash in between leaves it there,
+/// and [`remove_leftovers`] puts it back.
 ///
 /// # Errors
 /// `fill` fails, or writing does; the temporary folder is removed.
@@ -148,23 +149,33 @@ pub fn write_folder_atomically<E: From<io::Error>>(
     let old = tempfile::Builder::new()
         .prefix(".replaced-")
         .tempdir_in(parent)?;
-    if path.exists() {
-        fs::rename(path, old.path().join("old"))?;
+    if let (true, Some(name)) = (path.exists(), path.file_name()) {
+        fs::rename(path, old.path().join(name))?;
     }
     fs::rename(temporary.keep(), path)?;
     sync_folder(parent)?;
     Ok(())
 }
 
-/// Removes what an interrupted [`write_folder_atomically`] left behind.
+/// Removes what an interrupted [`write_folder_atomically`] left behind, and puts a folder back
+/// that it had moved aside and not yet replaced.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// The folder cannot be read or changed.
 pub fn remove_leftovers(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
+        if name.starts_with(".replaced-") {
+            for old in fs::read_dir(entry.path())? {
+                let old = old?;
+                let place = parent.join(old.file_name());
+                if !place.exists() {
+                    fs::rename(old.path(), place)?;
+                }
+            }
+        }
         if name.starts_with(".writing-") || name.starts_with(".replaced-") {
             fs::remove_dir_all(entry.path())?;
         }
@@ -185,4 +196,27 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_while_a_folder_is_replaced_leaves_the_old_one() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let parent = parent.path();
+        let aside = parent.join(".replaced-x");
+        fs::create_dir_all(aside.join("step-1")).expect("a folder");
+        fs::create_dir_all(aside.join("step-2")).expect("a folder");
+        fs::write(aside.join("step-1/state.json"), "old").expect("a file");
+        fs::create_dir_all(parent.join(".writing-y")).expect("a folder");
+        fs::create_dir_all(parent.join("step-2")).expect("a folder");
+        fs::write(parent.join("step-2/state.json"), "new").expect("a file");
+        remove_leftovers(parent).expect("cleaned");
+        let read = |path| fs::read_to_string(parent.join(path)).expect("a file");
+        assert_eq!(read("step-1/state.json"), "old");
+        assert_eq!(read("step-2/state.json"), "new");
+        assert_eq!(fs::read_dir(parent).expect("a folder").count(), 2);
+    }
 }

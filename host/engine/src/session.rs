@@ -220,17 +220,16 @@ impl Session {
             .min();
         let tokenizer = Arc::new(SharedTokenizer::new(RunTokenizer { tokenizer, limit }));
 
-        let view = ModelView {
-            model: component.id.clone(),
-            pretrained: settings.model.pretrained.as_ref().map(name_of),
-            head: task_info.head.clone(),
-            sites: store
-                .lock()
-                .sites()
-                .iter()
-                .map(|site| site.info.clone())
-                .collect(),
-            parameters: store.lock().infos(),
+        let view = {
+            let store = store.lock();
+            let sites = store.sites().iter();
+            ModelView {
+                model: component.id.clone(),
+                pretrained: settings.model.pretrained.as_ref().map(name_of),
+                head: task_info.head.clone(),
+                sites: sites.map(|site| site.info.clone()).collect(),
+                parameters: store.infos(),
+            }
         };
         let length_field = task_info
             .fields

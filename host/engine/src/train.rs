@@ -95,8 +95,11 @@ impl<'a> Trainer<'a> {
             ..State::default()
         };
         let mut report = report;
-        if resume && let Some(path) = checkpoints.latest()? {
-            state = checkpoint::load(&path, &digest, &mut optimizer)?;
+        if resume {
+            // A run that was killed before its first checkpoint begins again.
+            if let Some(path) = checkpoints.latest()? {
+                state = checkpoint::load(&path, &digest, &mut optimizer)?;
+            }
             report.resume(state.log_bytes, state.position.step)?;
         }
         let seed = session.settings.run.seed;
