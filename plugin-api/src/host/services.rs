@@ -31,9 +31,11 @@ pub trait Services: Send + Sync + 'static {
 
 static SERVICES: OnceLock<Box<dyn Services>> = OnceLock::new();
 
-/// Sets the services that plugins get, once, before the first plugin is opened.
+/// Sets the services that plugins get, once, before the first plugin is opened. What is linked
+/// into this program has them from here on.
 pub fn set_services(services: impl Services) {
     let _ = SERVICES.set(Box::new(services));
+    crate::services::install(table());
 }
 
 /// Calls a service; none set, or a panic in it, gives the fallback (a panic must not cross).

@@ -92,7 +92,7 @@ fn options_are_read_and_their_faults_named() {
         ),
         (
             json!({ "tolerence": 1 }),
-            "within: tolerence: unknown key; did you mean `tolerance`?",
+            "within: tolerence: unknown key; options: `tolerance` or `scale`",
         ),
         (
             json!({ "tolerance": 2, "scale": "relative" }),
