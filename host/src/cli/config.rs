@@ -65,7 +65,8 @@ pub fn run(command: &ConfigCommand, output: &Output) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-fn write(path: Option<&Path>, text: &str, output: &Output) -> Result<(), Failure> {
+/// Writes to a file, or to standard output where none is named.
+pub fn write(path: Option<&Path>, text: &str, output: &Output) -> Result<(), Failure> {
     let Some(path) = path else {
         output.print(text);
         return Ok(());

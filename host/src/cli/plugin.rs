@@ -1,11 +1,14 @@
 //! `tenon plugin`: which plugins there are, and what they bring.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tenon_core::config::PluginSettings;
+use tenon_core::config::{PluginSettings, component_reference};
 use tenon_core::registry::{Component, Entry, Registry, Search};
 use tenon_core::request::exit;
 
+use super::config::write;
 use super::options::PluginOptions;
 use super::output::{DIM, NAME, pad, wrap};
 use super::{Failure, Output};
@@ -15,6 +18,7 @@ use super::{Failure, Output};
 pub enum PluginCommand {
     List(ListArgs),
     Inspect(InspectArgs),
+    Reference(ReferenceArgs),
 }
 
 /// List the plugins that are found, and what is wrong with those that cannot be used
@@ -46,11 +50,34 @@ pub struct InspectArgs {
     plugins: PluginOptions,
 }
 
+/// Print what the plugins bring as Markdown: every component with all its options
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tenon plugin reference --output components.md
+  tenon plugin reference --plugin-dir target/release")]
+pub struct ReferenceArgs {
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    plugins: PluginOptions,
+}
+
 /// Shows plugins.
 pub fn run(command: &PluginCommand, output: &Output) -> Result<i32, Failure> {
     match command {
         PluginCommand::List(args) => list(&scan(&args.plugins), output),
         PluginCommand::Inspect(args) => return inspect(args, output),
+        PluginCommand::Reference(args) => {
+            let registry = scan(&args.plugins);
+            output.warn_of_plugins(&registry);
+            write(
+                args.output.as_deref(),
+                &component_reference(&registry),
+                output,
+            )?;
+        }
     }
     Ok(exit::OK)
 }

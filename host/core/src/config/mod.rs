@@ -40,7 +40,7 @@ pub use draft::{Draft, Purpose, load};
 pub use editor::schema;
 pub use layers::LoadRequest;
 pub use origin::Origin;
-pub use reference::reference;
+pub use reference::{component_reference, reference};
 pub use report::{Code, Fault, Note, Report};
 pub use resolved::Resolved;
 pub use settings::{

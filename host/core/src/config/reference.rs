@@ -1,9 +1,11 @@
-//! The run-file reference, generated from the same schema that run files are checked against.
+//! The references of run files and of components, generated from the schemas that run files are
+//! checked against.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use super::catalog::{Catalog, ComponentInfo, Kind};
 use super::schema::{SECTIONS, either, host, section};
 use super::words;
 
@@ -57,13 +59,128 @@ components. With the line `#:schema run.schema.json` at the top of a run file, e
 (Even Better TOML and others) complete and check it.
 "#;
 
+/// The components of a catalog as Markdown: what each is, and every option that it has.
+pub fn component_reference(catalog: &dyn Catalog) -> String {
+    let mut text = String::from(COMPONENTS);
+    for (table, kind, title) in [
+        ("model", Kind::Model, "Models"),
+        ("task", Kind::Task, "Tasks"),
+        ("peft", Kind::Peft, "PEFT methods"),
+        ("metrics", Kind::Metric, "Metrics"),
+    ] {
+        let components = catalog.components(kind);
+        if components.is_empty() {
+            continue;
+        }
+        let _ = write!(text, "\n## {title}\n");
+        if kind == Kind::Peft {
+            text.push_str(FULL_TRAINING);
+        }
+        for component in &components {
+            describe(&mut text, table, kind, component);
+        }
+    }
+    text
+}
+
+const COMPONENTS: &str = r"# Components
+
+<!-- Generated from the plugins' manifests by `tenon plugin reference`; do not edit. -->
+
+What a run file may name with `use`, and the options of each, which stand in the same table. The
+keys that these tables have besides are in the reference of run files (`tenon config reference`). A
+component also has a full name, `plugin::component`, for where several share the short one.
+";
+
+const FULL_TRAINING: &str = r"
+`full`, which is also what a run file without `[peft]` does, trains every parameter and needs no
+plugin.
+";
+
+/// A component and its options.
+fn describe(text: &mut String, table: &str, kind: Kind, component: &ComponentInfo) {
+    let _ = write!(text, "\n### `{}`\n\n", component.id);
+    let about = component.doc.trim_end_matches('.');
+    let full = component.full_name();
+    let _ = write!(text, "{}. In full: `{full}`.\n", escaped(about));
+    for line in facts(kind, &component.extra) {
+        let _ = write!(text, "\n{line}\n");
+    }
+    let example = format!("{}\nuse = \"{}\"", header(table), component.id);
+    let _ = write!(text, "\n```toml\n{example}\n```\n");
+    let Some(options) = component.schema["properties"].as_object() else {
+        return;
+    };
+    if options.is_empty() {
+        text.push_str("\nIt has no options.\n");
+    }
+    let place = Place {
+        table,
+        example: &example,
+        level: "####",
+    };
+    for (key, option) in options {
+        entry(
+            text,
+            &place,
+            key,
+            option,
+            is_required(&component.schema, key),
+        );
+    }
+}
+
+/// What a manifest says of a component besides its options, one sentence a line.
+fn facts(kind: Kind, manifest: &Value) -> Vec<String> {
+    let words = |key: &str| -> Vec<String> {
+        let items = manifest[key].as_array().into_iter().flatten();
+        let words = items.filter_map(|item| item.as_str().or(item["role"].as_str()));
+        words.map(|word| format!("`{word}`")).collect()
+    };
+    let lines: &[(&str, &str)] = match kind {
+        Kind::Model => &[
+            (
+                "Loads folders whose `config.json` has the `model_type`",
+                "model_types",
+            ),
+            ("Offers", "offers"),
+            ("Takes, those with `?` if they are there,", "inputs"),
+            ("Its sites have the roles", "sites"),
+        ],
+        Kind::Task => &[("Predicts values of the kind", "outputs")],
+        Kind::Peft => &[(
+            "Reads and writes adapter folders with the `peft_type`",
+            "peft_types",
+        )],
+        Kind::Metric => &[("Compares values of the kind", "inputs")],
+    };
+    let sentence = |(head, key): &(&str, &str)| {
+        let words = words(key);
+        (!words.is_empty()).then(|| format!("{head} {}.", words.join(", ")))
+    };
+    lines.iter().filter_map(sentence).collect()
+}
+
+/// How a table begins in a run file.
+fn header(table: &str) -> String {
+    match table {
+        "metrics" => "[[metrics]]".to_owned(),
+        name => format!("[{name}]"),
+    }
+}
+
+/// Where the keys of an [`entry`] stand.
+struct Place<'a> {
+    table: &'a str,
+    /// What comes before the key in an example.
+    example: &'a str,
+    /// The marks of the key's heading.
+    level: &'a str,
+}
+
 fn table(text: &mut String, name: &str) {
     let schema = section(name);
-    let header = if name == "metrics" {
-        "[[metrics]]".to_owned()
-    } else {
-        format!("[{name}]")
-    };
+    let header = header(name);
     let _ = write!(text, "\n## `{header}`\n\n");
     let table = &host()["properties"][name];
     let doc = table["description"].as_str().unwrap_or_default();
@@ -76,20 +193,23 @@ fn table(text: &mut String, name: &str) {
         let keys: Vec<String> = group.iter().map(|key| format!("`{key}`")).collect();
         let _ = write!(text, "\nOnly one of {} may be set.\n", keys.join(", "));
     }
+    let place = Place {
+        table: name,
+        example: &header,
+        level: "###",
+    };
     for (key, property) in properties(schema) {
-        entry(text, name, &header, key, property, is_required(schema, key));
+        entry(text, &place, key, property, is_required(schema, key));
     }
 }
 
-fn entry(
-    text: &mut String,
-    table: &str,
-    header: &str,
-    key: &str,
-    property: &Value,
-    required: bool,
-) {
-    let _ = write!(text, "\n### `{table}.{key}`\n\n");
+fn entry(text: &mut String, place: &Place<'_>, key: &str, property: &Value, required: bool) {
+    let Place {
+        table,
+        example: head,
+        level,
+    } = place;
+    let _ = write!(text, "\n{level} `{table}.{key}`\n\n");
     let _ = write!(
         text,
         "{}\n\n",
@@ -117,15 +237,20 @@ fn entry(
         .as_array()
         .and_then(|examples| examples.first());
     if let Some(value) = example.or(property.get("default").filter(|default| !is_empty(default))) {
-        let _ = write!(text, "\n```toml\n{header}\n{key} = {}\n```\n", toml(value));
+        let _ = write!(text, "\n```toml\n{head}\n{key} = {}\n```\n", toml(value));
     }
 }
 
-/// The words of an enum with their docs.
+/// The words of an enum with their docs, also where the enum is one form of several.
 fn words_of_enum(text: &mut String, property: &Value) {
+    let forms = property["anyOf"].as_array().map_or(&[][..], Vec::as_slice);
+    let documented = |form: &&Value| form.get("enumDescriptions").is_some();
+    let Some(form) = [property].into_iter().chain(forms).find(documented) else {
+        return;
+    };
     let (Some(words), Some(docs)) = (
-        property["enum"].as_array(),
-        property["enumDescriptions"].as_array(),
+        form["enum"].as_array(),
+        form["enumDescriptions"].as_array(),
     ) else {
         return;
     };

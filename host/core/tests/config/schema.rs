@@ -2,7 +2,7 @@
 
 use insta::{assert_json_snapshot, assert_snapshot};
 use serde_json::Value;
-use tenon_core::config::{reference, schema};
+use tenon_core::config::{component_reference, reference, schema};
 
 use super::fixture::Installed;
 
@@ -45,4 +45,9 @@ fn every_key_is_documented_and_typed() {
 #[test]
 fn reference_in_markdown() {
     assert_snapshot!(reference());
+}
+
+#[test]
+fn components_in_markdown() {
+    assert_snapshot!(component_reference(&Installed));
 }
