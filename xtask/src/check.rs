@@ -6,7 +6,7 @@ use crate::cache::Cache;
 use crate::cargo::{cargo, repository, run, xtask_build};
 use crate::setup::{self, From};
 use crate::test::{self, ALL_BUT_XTASK};
-use crate::{arrows, deny, steps::Steps};
+use crate::{arrows, deny, docs, steps::Steps};
 
 /// One of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -17,6 +17,8 @@ pub enum Step {
     Arrows,
     /// clippy has no warning, tests included
     Clippy,
+    /// The documents say what the code does, and the plugin guide's crate passes its tests
+    Docs,
     /// Licences, sources and duplicate crates; advisories when their database is reachable
     Deny,
     /// Every test
@@ -52,6 +54,7 @@ pub fn check(only: &[Step], skip: &[Step]) -> Result<()> {
         run(cargo().args(all).args(ALL_BUT_XTASK).args(deny_warnings))?;
         Ok(None)
     });
+    step(Step::Docs, "docs", || docs::docs(true, None).map(Some));
     step(Step::Deny, "deny", || deny::deny(&Cache::open()?).map(Some));
     step(Step::Tests, "tests", || {
         test::test(&[])?;

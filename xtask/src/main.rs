@@ -1,5 +1,6 @@
 //! Set-up and checks of tenon, as `cargo xtask …`. `cargo xtask --help` lists what there is.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ mod cargo_config;
 mod check;
 mod demo;
 mod deny;
+mod docs;
 mod libtorch;
 mod model;
 mod platform;
@@ -75,7 +77,23 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run what CI runs: format, arrows, clippy, licences and advisories, tests
+    /// Write what the documents take from the code: references, tables, examples and their output
+    ///
+    /// Builds the host and the plugins as the tests do, and the plugin guide's crate as a stranger
+    /// would, whose tests it runs. `cargo xtask check` holds the documents against the code.
+    #[command(after_help = "Examples:\n  \
+        cargo xtask docs\n  \
+        cargo xtask docs --check\n  \
+        cargo xtask docs --built target/release")]
+    Docs {
+        /// Change nothing; fail where a document differs from the code
+        #[arg(long)]
+        check: bool,
+        /// Take the host and the plugins from this folder instead of building them
+        #[arg(long, value_name = "DIR")]
+        built: Option<PathBuf>,
+    },
+    /// Run what CI runs: format, arrows, clippy, documents, licences and advisories, tests
     ///
     /// Stops at the first failure, quickest checks first, and ends with a summary.
     #[command(after_help = "Examples:\n  \
@@ -116,6 +134,10 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Demo { fast } => demo::demo(fast),
         Task::Test { args } => test::test(&args),
+        Task::Docs { check, built } => {
+            println!("{}", docs::docs(check, built.as_deref())?);
+            Ok(())
+        }
         Task::Check { only, skip } => check::check(&only, &skip),
         Task::Arrows => {
             println!("{}", check::arrows()?);

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every test, with the plugins built that they open.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
-use crate::cargo::{cargo, repository, run, xtask_build};
+use crate::cargo::{cargo, plugins, repository, run, xtask_build};
 use crate::setup::{self, From};
 
 /// Sets up if need be, builds the host and the plugins, and runs the tests.
@@ -18,8 +20,7 @@ pub fn test(args: &[String]) -> Result<()> {
         run(cargo()
             .args(["test", "--package", "xtask"])
             .args(xtask_build()))?;
-        // With the tests' own dependencies, or features would differ and build twice.
-        run(cargo().args(["build", "--all-targets"]).args(ALL_BUT_XTASK))?;
+        build()?;
         return run(cargo().arg("test").args(ALL_BUT_XTASK));
     }
     if args
@@ -40,6 +41,18 @@ pub fn test(args: &[String]) -> Result<()> {
         command.args(ALL_BUT_XTASK);
     }
     run(command.args(args))
+}
+
+/// Builds everything as the tests need it, and returns the folder with the host and the plugins.
+///
+/// # Errors
+/// Set-up or the build fails.
+pub fn build() -> Result<PathBuf> {
+    setup::setup(&repository(), From::Auto)?;
+    // With the tests' own dependencies, or features would differ and build twice.
+    run(cargo().args(["build", "--all-targets"]).args(ALL_BUT_XTASK))?;
+    let (_, target) = plugins()?;
+    Ok(target.join("debug"))
 }
 
 /// xtask has flags of its own; compiled with everyone's, it would be built twice.
