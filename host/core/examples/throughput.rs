@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [data, format, tokenizer] = &arguments[..] else {
         return Err("usage: throughput DATA FORMAT TOKENIZER".into());
     };
-    let format: FormatOptions =
-        serde_json::from_str(format).or_else(|_| serde_json::from_str(&format!("{format:?}")))?;
+    let format: FormatOptions = serde_json::from_str(format)
+        .or_else(|_| serde_json::from_value(serde_json::json!({ "kind": format })))?;
     let spec = SourceSpec {
         paths: vec![data.clone()],
         format,

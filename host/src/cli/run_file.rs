@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tenon_core::config::options::DataFormat;
 use tenon_core::config::{self, LoadRequest, Purpose, Resolved};
-use tenon_core::data::{FormatKind, FormatOptions, Source, SourceSpec, columns};
+use tenon_core::data::{FormatOptions, Source, SourceSpec, columns};
 use tenon_core::folder::RunFolder;
 use tenon_core::registry::{Registry, Search};
 use tenon_core::request::{RunFileText, Weights};
@@ -66,20 +65,10 @@ fn load_request(
 }
 
 /// The columns of a data file, for the check.
-fn probe(path: &Path, format: DataFormat) -> Result<Vec<String>, String> {
-    let kind = match format {
-        DataFormat::Auto => None,
-        DataFormat::Jsonl => Some(FormatKind::Jsonl),
-        DataFormat::Csv => Some(FormatKind::Csv),
-        DataFormat::Tsv => Some(FormatKind::Tsv),
-        DataFormat::Parquet => Some(FormatKind::Parquet),
-    };
+fn probe(path: &Path, format: &FormatOptions) -> Result<Vec<String>, String> {
     let spec = SourceSpec {
         paths: vec![path.to_string_lossy().into_owned()],
-        format: FormatOptions {
-            kind,
-            ..FormatOptions::default()
-        },
+        format: format.clone(),
         base: PathBuf::new(),
     };
     let source = Source::resolve(&spec, "train").map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::options::DataFormat;
+use crate::data::FormatOptions;
 
 /// The installed components.
 pub trait Catalog {
@@ -24,11 +24,11 @@ pub trait Probe {
     ///
     /// # Errors
     /// Why they cannot be read, as one line.
-    fn columns(&self, path: &Path, format: DataFormat) -> Result<Vec<String>, String>;
+    fn columns(&self, path: &Path, format: &FormatOptions) -> Result<Vec<String>, String>;
 }
 
-impl<F: Fn(&Path, DataFormat) -> Result<Vec<String>, String>> Probe for F {
-    fn columns(&self, path: &Path, format: DataFormat) -> Result<Vec<String>, String> {
+impl<F: Fn(&Path, &FormatOptions) -> Result<Vec<String>, String>> Probe for F {
+    fn columns(&self, path: &Path, format: &FormatOptions) -> Result<Vec<String>, String> {
         self(path, format)
     }
 }

@@ -12,6 +12,7 @@ use super::suggest;
 use super::tree::Located;
 use super::validate::Hint;
 use super::words;
+use crate::data::FormatOptions;
 
 /// Columns that a message lists.
 const LISTED: usize = 10;
@@ -35,7 +36,7 @@ pub(super) fn check(hints: &[&Hint], tree: &Located, root: &Path, probe: &dyn Pr
             continue;
         }
         seen.push(data.split);
-        let columns = match probe.columns(&root.join(data.path), format(&data, tree)) {
+        let columns = match probe.columns(&root.join(data.path), &format(&data, tree)) {
             Ok(columns) => columns,
             Err(error) => {
                 let message = format!(
@@ -88,9 +89,9 @@ fn no_column(path: &KeyPath, origin: &Origin, text: &str, known: &[&str], file: 
 }
 
 /// The format of a source: its own, or that of the section.
-fn format(data: &DataPath<'_>, tree: &Located) -> DataFormat {
+fn format(data: &DataPath<'_>, tree: &Located) -> FormatOptions {
     let format = data.format.or_else(|| tree.find("data.format"));
-    format
-        .and_then(|format| serde_json::from_value(format.to_json()).ok())
-        .unwrap_or_default()
+    let format: Option<DataFormat> =
+        format.and_then(|format| serde_json::from_value(format.to_json()).ok());
+    format.unwrap_or_default().into()
 }

@@ -73,9 +73,11 @@ pub fn component_reference(catalog: &dyn Catalog) -> String {
             continue;
         }
         let _ = write!(text, "\n## {title}\n");
-        if kind == Kind::Peft {
-            text.push_str(FULL_TRAINING);
-        }
+        text.push_str(match kind {
+            Kind::Model => PRETRAINED,
+            Kind::Peft => FULL_TRAINING,
+            _ => "",
+        });
         for component in &components {
             describe(&mut text, table, kind, component);
         }
@@ -90,6 +92,11 @@ const COMPONENTS: &str = r"# Components
 What a run file may name with `use`, and the options of each, which stand in the same table. The
 keys that these tables have besides are in the reference of run files (`tenon config reference`). A
 component also has a full name, `plugin::component`, for where several share the short one.
+";
+
+const PRETRAINED: &str = r"
+Of a pretrained model the folder's `config.json` sets these options; what the run file says goes
+before it, the defaults come after it.
 ";
 
 const FULL_TRAINING: &str = r"
@@ -118,6 +125,7 @@ fn describe(text: &mut String, table: &str, kind: Kind, component: &ComponentInf
         table,
         example: &example,
         level: "####",
+        defaults: false,
     };
     for (key, option) in options {
         entry(
@@ -137,26 +145,28 @@ fn facts(kind: Kind, manifest: &Value) -> Vec<String> {
         let words = items.filter_map(|item| item.as_str().or(item["role"].as_str()));
         words.map(|word| format!("`{word}`")).collect()
     };
-    let lines: &[(&str, &str)] = match kind {
+    let lines: &[(&str, &str, &str)] = match kind {
         Kind::Model => &[
             (
                 "Loads folders whose `config.json` has the `model_type`",
                 "model_types",
+                "",
             ),
-            ("Offers", "offers"),
-            ("Takes, those with `?` if they are there,", "inputs"),
-            ("Its sites have the roles", "sites"),
+            ("Offers", "offers", ""),
+            ("Takes the inputs", "inputs", "; one with `?` may be absent"),
+            ("Its sites have the roles", "sites", ""),
         ],
-        Kind::Task => &[("Predicts values of the kind", "outputs")],
+        Kind::Task => &[("Predicts values of the kind", "outputs", "")],
         Kind::Peft => &[(
             "Reads and writes adapter folders with the `peft_type`",
             "peft_types",
+            "",
         )],
-        Kind::Metric => &[("Compares values of the kind", "inputs")],
+        Kind::Metric => &[("Compares values of the kind", "inputs", "")],
     };
-    let sentence = |(head, key): &(&str, &str)| {
+    let sentence = |(head, key, tail): &(&str, &str, &str)| {
         let words = words(key);
-        (!words.is_empty()).then(|| format!("{head} {}.", words.join(", ")))
+        (!words.is_empty()).then(|| format!("{head} {}{tail}.", words.join(", ")))
     };
     lines.iter().filter_map(sentence).collect()
 }
@@ -176,6 +186,8 @@ struct Place<'a> {
     example: &'a str,
     /// The marks of the key's heading.
     level: &'a str,
+    /// Whether a default is an example too, where there is no other.
+    defaults: bool,
 }
 
 fn table(text: &mut String, name: &str) {
@@ -197,6 +209,7 @@ fn table(text: &mut String, name: &str) {
         table: name,
         example: &header,
         level: "###",
+        defaults: true,
     };
     for (key, property) in properties(schema) {
         entry(text, &place, key, property, is_required(schema, key));
@@ -208,6 +221,7 @@ fn entry(text: &mut String, place: &Place<'_>, key: &str, property: &Value, requ
         table,
         example: head,
         level,
+        defaults,
     } = place;
     let _ = write!(text, "\n{level} `{table}.{key}`\n\n");
     let _ = write!(
@@ -236,7 +250,10 @@ fn entry(text: &mut String, place: &Place<'_>, key: &str, property: &Value, requ
     let example = property["examples"]
         .as_array()
         .and_then(|examples| examples.first());
-    if let Some(value) = example.or(property.get("default").filter(|default| !is_empty(default))) {
+    let default = property
+        .get("default")
+        .filter(|default| *defaults && !is_empty(default));
+    if let Some(value) = example.or(default) {
         let _ = write!(text, "\n```toml\n{head}\n{key} = {}\n```\n", toml(value));
     }
 }
@@ -248,10 +265,8 @@ fn words_of_enum(text: &mut String, property: &Value) {
     let Some(form) = [property].into_iter().chain(forms).find(documented) else {
         return;
     };
-    let (Some(words), Some(docs)) = (
-        form["enum"].as_array(),
-        form["enumDescriptions"].as_array(),
-    ) else {
+    let (Some(words), Some(docs)) = (form["enum"].as_array(), form["enumDescriptions"].as_array())
+    else {
         return;
     };
     text.push('\n');

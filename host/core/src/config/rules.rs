@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::components::Components;
 use super::keypath::KeyPath;
+use super::options::DataFormat;
 use super::origin::Origin;
 use super::report::{Code, Fault};
 use super::suggest;
 use super::tree::Located;
 use super::words;
+use crate::data::FormatOptions;
 
 /// The score that every run has.
 const LOSS: &str = "loss";
@@ -26,6 +28,7 @@ pub(super) fn check(
         faults.extend(training_data(tree));
     }
     held_out(tree, &mut faults);
+    formats(tree, &mut faults);
     metric_names(tree, components, &mut faults);
     metric_inputs(tree, components, &mut faults);
     faults.extend(select_best(tree, components));
@@ -114,6 +117,31 @@ fn held_out(tree: &Located, faults: &mut Vec<Fault>) {
             "leaves nothing to train on: together with data.validation.split it is {total}"
         );
         faults.push(conflict("data.test.split", test, message));
+    }
+}
+
+/// Tables of formats must be of one that can be read.
+fn formats(tree: &Located, faults: &mut Vec<Fault>) {
+    for keys in [
+        "data.format",
+        "data.train.format",
+        "data.validation.format",
+        "data.test.format",
+    ] {
+        let Some(value) = tree.find(keys).filter(|value| value.table().is_some()) else {
+            continue;
+        };
+        let Ok(format) = serde_json::from_value::<DataFormat>(value.to_json()) else {
+            continue;
+        };
+        if let Err(fault) = FormatOptions::from(format).check() {
+            let blamed = value.get(fault.key).unwrap_or(value);
+            faults.push(conflict(
+                &format!("{keys}.{}", fault.key),
+                blamed,
+                fault.problem,
+            ));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::options::{
     HeldOutOptions, Mode, OnBadRow, OneOrMany, PluginsOptions, Precision, Resume, RunFile,
     RunOptions, Schedule, SourceOptions, Table, TrainOptions,
 };
+use crate::data::FormatOptions;
 
 /// The settings of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,7 +165,7 @@ pub struct SourceSettings {
     /// Files and folders, in order.
     pub paths: Vec<PathBuf>,
     /// Their format.
-    pub format: DataFormat,
+    pub format: FormatOptions,
     /// Rows to read at most.
     pub limit: Option<u64>,
 }
@@ -394,15 +395,15 @@ impl From<DataOptions> for DataSettings {
         let format = options.format;
         Self {
             train: options.train.map(|source| match source {
-                SourceOptions::Paths(paths) => files(paths, format, None),
+                SourceOptions::Paths(paths) => files(paths, None, &format, None),
                 SourceOptions::Table(table) => {
-                    files(table.path, table.format.unwrap_or(format), table.limit)
+                    files(table.path, table.format, &format, table.limit)
                 }
             }),
             validation: options
                 .validation
-                .and_then(|source| held_out(source, format)),
-            test: options.test.and_then(|source| held_out(source, format)),
+                .and_then(|source| held_out(source, &format)),
+            test: options.test.and_then(|source| held_out(source, &format)),
             columns: options.columns,
             on_bad_row: options.on_bad_row,
             cache: options.cache,
@@ -410,24 +411,33 @@ impl From<DataOptions> for DataSettings {
     }
 }
 
-fn files(paths: OneOrMany<String>, format: DataFormat, limit: Option<u64>) -> SourceSettings {
+/// Files in a format of their own, or in that of the section.
+fn files(
+    paths: OneOrMany<String>,
+    own: Option<DataFormat>,
+    format: &DataFormat,
+    limit: Option<u64>,
+) -> SourceSettings {
     SourceSettings {
         paths: paths.into_vec().into_iter().map(PathBuf::from).collect(),
-        format,
+        format: own.unwrap_or_else(|| format.clone()).into(),
         limit,
     }
 }
 
 /// `None` for a table with neither `path` nor `split`, which the check refuses.
-fn held_out(options: HeldOutOptions, format: DataFormat) -> Option<HeldOut> {
+fn held_out(options: HeldOutOptions, format: &DataFormat) -> Option<HeldOut> {
     let table = match options {
-        HeldOutOptions::Paths(paths) => return Some(HeldOut::Files(files(paths, format, None))),
+        HeldOutOptions::Paths(paths) => {
+            return Some(HeldOut::Files(files(paths, None, format, None)));
+        }
         HeldOutOptions::Table(table) => table,
     };
     match (table.path, table.split) {
         (Some(paths), _) => Some(HeldOut::Files(files(
             paths,
-            table.format.unwrap_or(format),
+            table.format,
+            format,
             table.limit,
         ))),
         (None, Some(fraction)) => Some(HeldOut::Split {

@@ -82,6 +82,7 @@ impl Skipped {
 /// about one byte a row of text.
 pub struct Dataset {
     name: String,
+    format: Format,
     files: Vec<DataFile>,
     /// Rows that can be read, of all rows of the files.
     rows: Rows,
@@ -152,6 +153,7 @@ impl Dataset {
         }
         let mut dataset = Self {
             name: source.name.clone(),
+            format: source.format.clone(),
             files,
             rows: Rows::All(total),
             skipped: Skipped::default(),
@@ -166,6 +168,11 @@ impl Dataset {
     /// The source as the run file names it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How its files are read.
+    pub fn format(&self) -> &Format {
+        &self.format
     }
 
     /// Number of rows, bad ones left out if so chosen.

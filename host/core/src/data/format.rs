@@ -1,11 +1,10 @@
 //! Formats: how the rows of a file are told apart and read.
 //!
-//! What users write is [`FormatOptions`]; what the readers use is [`Format`].
+//! What is asked for is [`FormatOptions`]; what the readers use is [`Format`].
 
-use std::fmt;
 use std::path::Path;
 
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
@@ -52,7 +51,7 @@ impl FormatKind {
 }
 
 /// The character encoding of a text file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Encoding {
     /// UTF-8, with or without a byte order mark.
     #[default]
@@ -63,14 +62,9 @@ pub enum Encoding {
     Latin1,
 }
 
-/// `format` as users write it: a name such as `"csv"`, or a table.
-///
-/// ```toml
-/// format = "jsonl"
-/// format = { kind = "csv", delimiter = ";", columns = ["id", "text"] }
-/// format = { kind = "lines", delimiter = " ", columns = ["label", "text"] }
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// A format as far as it is asked for; the rest follows the file's name and what is usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct FormatOptions {
     /// The format; by default that of the file's extension.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,50 +87,13 @@ pub struct FormatOptions {
     pub encoding: Option<Encoding>,
 }
 
-impl<'de> Deserialize<'de> for FormatOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NameOrTable)
-    }
-}
-
-struct NameOrTable;
-
-impl<'de> Visitor<'de> for NameOrTable {
-    type Value = FormatOptions;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a format ({}) or a table with `kind`", FormatKind::NAMES)
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<FormatOptions, E> {
-        let kind = FormatKind::deserialize(de::value::StrDeserializer::new(name))?;
-        Ok(FormatOptions {
-            kind: Some(kind),
-            ..FormatOptions::default()
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FormatOptions, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            kind: Option<FormatKind>,
-            delimiter: Option<String>,
-            columns: Option<Vec<String>>,
-            header: Option<bool>,
-            quoting: Option<bool>,
-            encoding: Option<Encoding>,
-        }
-        let table = Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        Ok(FormatOptions {
-            kind: table.kind,
-            delimiter: table.delimiter,
-            columns: table.columns,
-            header: table.header,
-            quoting: table.quoting,
-            encoding: table.encoding,
-        })
-    }
+/// An option of a format that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatFault {
+    /// The option.
+    pub key: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
 }
 
 /// A format with all its choices made.
@@ -202,14 +159,26 @@ impl Format {
         options
             .settle(kind)
             .map(|format| (format, gzip))
-            .map_err(|problem| DataError::format(path, problem))
+            .map_err(|fault| DataError::format(path, fault.problem))
     }
 }
 
 impl FormatOptions {
-    fn settle(&self, kind: FormatKind) -> Result<Format, String> {
+    /// Whether the options fit each other and the format, where it is named. Without a name, that
+    /// shows when a file is opened.
+    ///
+    /// # Errors
+    /// The first option that does not fit.
+    pub fn check(&self) -> Result<(), FormatFault> {
+        match self.kind {
+            Some(kind) => self.settle(kind).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&self, kind: FormatKind) -> Result<Format, FormatFault> {
         if let Some(columns) = &self.columns {
-            check_names(columns)?;
+            check_names(columns).map_err(fault("columns"))?;
         }
         let encoding = self.encoding.unwrap_or_default();
         match kind {
@@ -226,58 +195,62 @@ impl FormatOptions {
             }
             FormatKind::Lines => {
                 self.refuse("lines", &["header", "quoting"])?;
-                let columns = self
-                    .columns
-                    .clone()
-                    .unwrap_or_else(|| vec!["text".to_owned()]);
-                let delimiter = match (&self.delimiter, columns.len()) {
-                    (Some(delimiter), _) if delimiter.is_empty() || delimiter.contains('\n') => {
-                        return Err("`delimiter` must be text without a line end".to_owned());
-                    }
-                    (Some(delimiter), _) => delimiter.clone(),
-                    (None, 1) => String::new(),
-                    (None, _) => {
-                        return Err("`lines` with several columns needs a `delimiter`".to_owned());
-                    }
-                };
-                Ok(Format::Lines {
-                    delimiter,
-                    columns,
-                    encoding,
-                })
+                self.lines(encoding)
             }
-            FormatKind::Csv | FormatKind::Tsv => {
-                let usual = if kind == FormatKind::Csv { "," } else { "\t" };
-                let delimiter = match self.delimiter.as_deref().unwrap_or(usual).as_bytes() {
-                    &[byte] if byte.is_ascii() && !b"\r\n\"".contains(&byte) => byte,
-                    _ => {
-                        return Err(format!(
-                            "`delimiter` of csv must be one ASCII character, found {:?}; \
-                             `kind = \"lines\"` takes longer ones",
-                            self.delimiter.as_deref().unwrap_or_default()
-                        ));
-                    }
-                };
-                Ok(Format::Csv {
-                    delimiter,
-                    quoting: self.quoting.unwrap_or(true),
-                    header: self.header.unwrap_or(self.columns.is_none()),
-                    columns: self.columns.clone(),
-                    encoding,
-                })
-                .and_then(|format| match &format {
-                    Format::Csv {
-                        header: false,
-                        columns: None,
-                        ..
-                    } => Err("`header = false` needs `columns`".to_owned()),
-                    _ => Ok(format),
-                })
-            }
+            FormatKind::Csv => self.delimited(",", encoding),
+            FormatKind::Tsv => self.delimited("\t", encoding),
         }
     }
 
-    fn refuse(&self, kind: &str, keys: &[&str]) -> Result<(), String> {
+    fn lines(&self, encoding: Encoding) -> Result<Format, FormatFault> {
+        let columns = self.columns.clone();
+        let columns = columns.unwrap_or_else(|| vec!["text".to_owned()]);
+        let delimiter = match (&self.delimiter, columns.len()) {
+            (Some(delimiter), _) if delimiter.is_empty() || delimiter.contains('\n') => {
+                let problem = "`delimiter` must be text without a line end";
+                return Err(fault("delimiter")(problem.to_owned()));
+            }
+            (Some(delimiter), _) => delimiter.clone(),
+            (None, 1) => String::new(),
+            (None, _) => {
+                let problem = "`lines` with several columns needs a `delimiter`";
+                return Err(fault("columns")(problem.to_owned()));
+            }
+        };
+        Ok(Format::Lines {
+            delimiter,
+            columns,
+            encoding,
+        })
+    }
+
+    fn delimited(&self, usual: &str, encoding: Encoding) -> Result<Format, FormatFault> {
+        let delimiter = match self.delimiter.as_deref().unwrap_or(usual).as_bytes() {
+            &[byte] if byte.is_ascii() && !b"\r\n\"".contains(&byte) => byte,
+            _ => {
+                return Err(fault("delimiter")(format!(
+                    "`delimiter` of csv must be one ASCII character, found {:?}; \
+                     `kind = \"lines\"` takes longer ones",
+                    self.delimiter.as_deref().unwrap_or_default()
+                )));
+            }
+        };
+        let header = self.header.unwrap_or(self.columns.is_none());
+        if !header && self.columns.is_none() {
+            return Err(fault("header")(
+                "`header = false` needs `columns`".to_owned(),
+            ));
+        }
+        Ok(Format::Csv {
+            delimiter,
+            quoting: self.quoting.unwrap_or(true),
+            header,
+            columns: self.columns.clone(),
+            encoding,
+        })
+    }
+
+    fn refuse(&self, kind: &str, keys: &[&str]) -> Result<(), FormatFault> {
         let given = [
             ("delimiter", self.delimiter.is_some()),
             ("columns", self.columns.is_some()),
@@ -289,10 +262,14 @@ impl FormatOptions {
             .iter()
             .find(|(key, given)| *given && keys.contains(key))
         {
-            Some((key, _)) => Err(format!("`{key}` has no meaning for {kind}")),
+            Some((key, _)) => Err(fault(key)(format!("`{key}` has no meaning for {kind}"))),
             None => Ok(()),
         }
     }
+}
+
+fn fault(key: &'static str) -> impl Fn(String) -> FormatFault {
+    move |problem| FormatFault { key, problem }
 }
 
 /// Column names must be there, and each only once.
@@ -344,8 +321,6 @@ mod tests {
             r#"{"kind": "parquet", "encoding": "latin-1"}"#,
             r#"{"kind": "xml"}"#,
             r#"{"kind": "csv", "seperator": ";"}"#,
-            r#""yaml""#,
-            "3",
         ];
         let messages: Vec<_> = cases
             .iter()
@@ -361,8 +336,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_short_for_a_table() {
-        let options: FormatOptions = serde_json::from_str(r#""tsv""#).expect("valid");
+    fn what_is_not_said_is_as_usual() {
+        let options: FormatOptions = serde_json::from_str(r#"{"kind": "tsv"}"#).expect("valid");
         let (format, _) = Format::resolve(Path::new("x"), &options).expect("resolves");
         let expected = Format::Csv {
             delimiter: b'\t',

@@ -44,9 +44,10 @@ mod view;
 
 pub use collate::{Batch, Buffer, CollateOptions, Collated, Layout, PadSide, collate};
 pub use dataset::{BadRows, Dataset, OpenOptions, Reader, Skipped, columns};
+pub(crate) use error::quoted;
 pub use error::{BoxError, DataError, Location, RowProblem};
 pub use example::{Collate, DType, Encode, Examples, Field, FieldSpec, RecordError};
-pub use format::{Encoding, Format, FormatKind, FormatOptions};
+pub use format::{Encoding, Format, FormatFault, FormatKind, FormatOptions};
 pub use labels::{Labels, MAX_LABELS};
 pub use lengths::Lengths;
 pub use loader::{Loader, LoaderOptions};

@@ -62,16 +62,6 @@ pub fn split(
     Ok(parts)
 }
 
-/// At most `count` of `len` rows, drawn at random.
-pub(crate) fn limit(len: usize, count: usize, seed: u64) -> Rows {
-    if count >= len {
-        return Rows::All(len);
-    }
-    let seed = derive_seed(seed, 0, 0, "limit");
-    let chosen = least_keys((0..len as u64).map(|row| (hash(seed, row), row)), count);
-    Rows::only(chosen.into_iter().map(|(_, row)| row).collect())
-}
-
 /// Rows in each part but the last.
 fn sizes(len: usize, shares: &[f64]) -> Result<Vec<usize>, DataError> {
     if let Some(share) = shares
@@ -280,17 +270,5 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(messages.join("\n"));
-    }
-
-    #[test]
-    fn a_limit_takes_a_spread_of_rows() {
-        let rows = limit(10_000, 100, 1);
-        assert_eq!(rows.len(), 100);
-        let upper = (0..100)
-            .filter(|&index| rows.get(index) >= Some(5000))
-            .count();
-        assert!((30..70).contains(&upper), "{upper}");
-        assert_eq!(limit(5, 9, 1), Rows::All(5));
-        assert_ne!(limit(10_000, 100, 2), rows);
     }
 }

@@ -35,8 +35,8 @@ const TAIL: usize = 8 + 8 + 4 + MAGIC.len();
 pub struct CacheKey(Sha256);
 
 impl CacheKey {
-    /// A key for the examples made of `view`: its files (path, size, time of last change), format
-    /// version, and which of their rows.
+    /// A key for the examples made of `view`: its files (path, size, time of last change), how they
+    /// are read, and which of their rows.
     ///
     /// # Errors
     /// A file that has gone.
@@ -44,7 +44,8 @@ impl CacheKey {
         let mut key = Self(Sha256::new());
         key = key
             .part("store", env!("CARGO_PKG_VERSION"))
-            .part("format", "1");
+            .part("format", "1")
+            .part("reading", &format!("{:?}", view.dataset().format()));
         for path in view.dataset().paths() {
             let failed = |source| DataError::io("read", path, source);
             let metadata = fs::metadata(path).map_err(failed)?;

@@ -6,7 +6,6 @@ use super::dataset::{Dataset, Reader};
 use super::error::DataError;
 use super::ring::in_order;
 use super::rows::Rows;
-use super::split::limit;
 use super::value::Record;
 
 /// Rows handed out together in a pass.
@@ -34,10 +33,9 @@ impl View {
         }
     }
 
-    /// At most `count` rows, drawn at random from `seed` and left in their order. The first rows
-    /// would not do: many files are sorted by label.
-    pub fn limit(&self, count: usize, seed: u64) -> Self {
-        self.select(&limit(self.len(), count, seed))
+    /// The first `count` rows, or all if there are fewer.
+    pub fn limit(&self, count: usize) -> Self {
+        self.select(&Rows::All(count.min(self.len())))
     }
 
     /// Number of rows.

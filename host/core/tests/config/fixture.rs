@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tenon_core::config::options::DataFormat;
 use tenon_core::config::{
     Catalog, ComponentInfo, Draft, Kind, LoadRequest, LookupError, Purpose, Report, Resolved, load,
 };
+use tenon_core::data::FormatOptions;
 
 /// A run file without faults.
 pub const GOOD: &str = r#"[model]
@@ -125,7 +125,7 @@ impl Workplace {
 }
 
 /// Columns of data as the tests have it: the keys of the first line.
-fn columns(path: &Path, _: DataFormat) -> Result<Vec<String>, String> {
+fn columns(path: &Path, _: &FormatOptions) -> Result<Vec<String>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let row: Value = serde_json::from_str(text.lines().next().unwrap_or_default())
         .map_err(|_| "line 1 is not JSON".to_owned())?;

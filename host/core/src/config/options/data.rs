@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::OneOrMany;
+use crate::data::{Encoding, FormatKind, FormatOptions};
 
 /// The data.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +21,8 @@ pub struct DataOptions {
     /// What the result is evaluated on once, at the end: a source, or a part of `train`.
     #[schemars(example = &"data/test.jsonl")]
     pub test: Option<HeldOutOptions>,
-    /// Format of the files.
+    /// Format of the files: its name, or a table that says more of it.
+    #[schemars(example = serde_json::json!({ "kind": "lines", "delimiter": " ", "columns": ["label", "text"] }))]
     pub format: DataFormat,
     /// New names for columns: `columns.text = "sentence"` has the task read the column `sentence`
     /// of the files as `text`.
@@ -62,7 +64,7 @@ pub struct SourceTable {
     /// A path or a list of paths.
     #[schemars(extend("format" = "path"))]
     pub path: OneOrMany<String>,
-    /// Format of the files, if not that of `data.format`.
+    /// Format of the files, if not `data.format`; a name or a table, as there.
     pub format: Option<DataFormat>,
     /// Rows to read at most, from the start.
     #[schemars(range(min = 1), extend("x-tenon-also" = ["max_train_samples", "max_samples", "rows"]))]
@@ -93,18 +95,34 @@ pub struct HeldOutTable {
     #[serde(default)]
     #[schemars(extend("x-tenon-also" = ["stratify_by_column"]))]
     pub stratify: bool,
-    /// Format of the files, if not that of `data.format`.
+    /// Format of the files, if not `data.format`; a name or a table, as there.
     pub format: Option<DataFormat>,
     /// Rows to read at most, from the start.
     #[schemars(range(min = 1), extend("x-tenon-also" = ["max_eval_samples", "max_samples", "rows"]))]
     pub limit: Option<u64>,
 }
 
-/// Format of data files.
+/// Format of data files: a name, or a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DataFormat {
+    /// Read as is usual for files of that name.
+    Name(FormatName),
+    /// With more to say.
+    Table(FormatTable),
+}
+
+impl Default for DataFormat {
+    fn default() -> Self {
+        Self::Name(FormatName::Auto)
+    }
+}
+
+/// The formats that can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum DataFormat {
-    /// By the ending of the name.
+pub enum FormatName {
+    /// By the ending of the file's name.
     #[default]
     Auto,
     /// One JSON object on each line.
@@ -113,8 +131,63 @@ pub enum DataFormat {
     Csv,
     /// Tab-separated, with a header.
     Tsv,
+    /// One row on each line, without quoting: the column `text`, or those of a table's `columns`.
+    Lines,
     /// Apache Parquet.
     Parquet,
+}
+
+/// A format with what there is to say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct FormatTable {
+    /// The format.
+    #[schemars(extend("x-tenon-also" = ["type", "name"]))]
+    pub kind: FormatName,
+    /// What separates the columns: one ASCII character for `csv` (default `,`) and `tsv` (default
+    /// a tab), any text for `lines`, where the last column takes the rest of the line.
+    #[schemars(extend("x-tenon-also" = ["sep", "separator"]))]
+    pub delimiter: Option<String>,
+    /// Names of the columns, in order, of files without a header, or in place of their header.
+    #[schemars(extend("x-tenon-also" = ["names", "column_names", "fields"]))]
+    pub columns: Option<Vec<String>>,
+    /// Whether the first row of `csv` or `tsv` names the columns. Without this key it does where
+    /// `columns` is absent.
+    #[schemars(extend("x-tenon-also" = ["has_header"]))]
+    pub header: Option<bool>,
+    /// Whether double quotes enclose fields of `csv` and `tsv`, as they do without this key.
+    #[schemars(extend("x-tenon-also" = ["quote", "quotechar"]))]
+    pub quoting: Option<bool>,
+    /// Encoding of the characters, UTF-8 without this key.
+    #[schemars(extend("x-tenon-also" = ["charset"]))]
+    pub encoding: Option<Encoding>,
+}
+
+impl From<DataFormat> for FormatOptions {
+    fn from(format: DataFormat) -> Self {
+        let table = match format {
+            DataFormat::Table(table) => table,
+            DataFormat::Name(kind) => FormatTable {
+                kind,
+                ..FormatTable::default()
+            },
+        };
+        Self {
+            kind: match table.kind {
+                FormatName::Auto => None,
+                FormatName::Jsonl => Some(FormatKind::Jsonl),
+                FormatName::Csv => Some(FormatKind::Csv),
+                FormatName::Tsv => Some(FormatKind::Tsv),
+                FormatName::Lines => Some(FormatKind::Lines),
+                FormatName::Parquet => Some(FormatKind::Parquet),
+            },
+            delimiter: table.delimiter,
+            columns: table.columns,
+            header: table.header,
+            quoting: table.quoting,
+            encoding: table.encoding,
+        }
+    }
 }
 
 /// What a bad row leads to.

@@ -20,7 +20,8 @@ mod tokenizer;
 mod train;
 
 pub use data::{
-    DataFormat, DataOptions, HeldOutOptions, HeldOutTable, OnBadRow, SourceOptions, SourceTable,
+    DataFormat, DataOptions, FormatName, FormatTable, HeldOutOptions, HeldOutTable, OnBadRow,
+    SourceOptions, SourceTable,
 };
 pub use evaluate::EvaluateOptions;
 pub use model::{Dtype, ModelOptions};
