@@ -168,7 +168,9 @@ mod tests {
         for threads in [1, 2, 7] {
             let mut seen = Vec::new();
             let slow_first = |item: usize| {
-                thread::sleep(Duration::from_micros(if item % 5 == 0 { 300 } else { 0 }));
+                if item.is_multiple_of(5) {
+                    thread::sleep(Duration::from_micros(300));
+                }
                 item
             };
             let result: Result<(), ()> = in_order(200, threads, slow_first, |item| {

@@ -241,7 +241,8 @@ fn rows_of_any_size_cross_buffers_and_segments() {
 #[test]
 fn lines_are_cut_at_the_first_delimiters() {
     let folder = Folder::new();
-    let cases: [(&[u8], &str, &[&[&str]]); 5] = [
+    type Rows<'a> = &'a [&'a [&'a str]];
+    let cases: [(&[u8], &str, Rows<'_>); 5] = [
         (
             b"1 a fine \"film\" , truly\n0 dull\n",
             r#"{"kind": "lines", "delimiter": " ", "columns": ["label", "text"]}"#,
