@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
-use tenon_core::config::options::{DataFormat, OnBadRow};
+use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{DataSettings, HeldOut, SourceSettings};
 use tenon_core::data::{
     BadRows, Batch, Buffer, CacheKey, Collate, DType, Dataset, Encode, EncodeOptions, Examples,
-    Field, FieldSpec, FormatKind, FormatOptions, HfTokenizer, Labels, OpenOptions, PrepareOptions,
-    Prepared, Projection, Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize,
-    Truncation, Value, View, split,
+    Field, FieldSpec, HfTokenizer, Labels, OpenOptions, PrepareOptions, Prepared, Projection,
+    Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize, Truncation, Value, View,
+    split,
 };
 use tenon_core::request::Split;
 use tenon_plugin_api::error::StdError;
@@ -39,8 +39,7 @@ impl Splits {
     /// A file is missing or broken, or a split would be empty.
     pub fn open(settings: &DataSettings, columns: &[ColumnInfo], seed: u64) -> Result<Self> {
         let mut views = BTreeMap::new();
-        let open =
-            |source: &SourceSettings, split: Split| open(settings, source, columns, split, seed);
+        let open = |source: &SourceSettings, split: Split| open(settings, source, columns, split);
         let train = settings
             .train
             .as_ref()
@@ -90,7 +89,7 @@ impl Splits {
         let format = settings
             .train
             .as_ref()
-            .map(|source| source.format)
+            .map(|source| source.format.clone())
             .unwrap_or_default();
         let same = |path: &PathBuf| {
             let known = settings.train.iter().flat_map(|source| &source.paths);
@@ -108,7 +107,7 @@ impl Splits {
             format,
             limit: None,
         };
-        let view = open(settings, &source, columns, split, 0)?;
+        let view = open(settings, &source, columns, split)?;
         Ok(Self {
             views: BTreeMap::from([(split.name(), view)]),
         })
@@ -198,27 +197,11 @@ fn file_column<'a>(settings: &'a DataSettings, column: &'a str) -> &'a str {
     settings.columns.get(column).map_or(column, String::as_str)
 }
 
-/// The data path's format for a setting.
-fn format_options(format: DataFormat) -> FormatOptions {
-    let kind = match format {
-        DataFormat::Auto => None,
-        DataFormat::Jsonl => Some(FormatKind::Jsonl),
-        DataFormat::Csv => Some(FormatKind::Csv),
-        DataFormat::Tsv => Some(FormatKind::Tsv),
-        DataFormat::Parquet => Some(FormatKind::Parquet),
-    };
-    FormatOptions {
-        kind,
-        ..FormatOptions::default()
-    }
-}
-
 fn open(
     settings: &DataSettings,
     source: &SourceSettings,
     columns: &[ColumnInfo],
     split: Split,
-    seed: u64,
 ) -> Result<View> {
     let spec = SourceSpec {
         paths: source
@@ -226,7 +209,7 @@ fn open(
             .iter()
             .map(|path| path.to_string_lossy().into_owned())
             .collect(),
-        format: format_options(source.format),
+        format: source.format.clone(),
         base: PathBuf::new(),
     };
     let found = Source::resolve(&spec, split.name())?;
@@ -257,7 +240,7 @@ fn open(
     }
     let view = View::all(Arc::new(dataset));
     Ok(match source.limit {
-        Some(limit) => view.limit(limit as usize, seed),
+        Some(limit) => view.limit(limit as usize),
         None => view,
     })
 }
@@ -292,7 +275,7 @@ fn divide(
     for ((name, _, _, limit), rows) in parts.iter().zip(&rows) {
         let view = train.select(rows);
         let view = match limit {
-            Some(limit) => view.limit(*limit as usize, seed),
+            Some(limit) => view.limit(*limit as usize),
             None => view,
         };
         views.insert(name.name(), view);
