@@ -5,3 +5,4 @@ pub mod data;
 pub mod folder;
 pub mod registry;
 pub mod request;
+pub mod score;

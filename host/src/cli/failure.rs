@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tenon_core::config::Report;
 use tenon_core::registry::{EngineError, PluginError};
 use tenon_core::request::exit;
+use tenon_core::score::ScoreError;
 use thiserror::Error;
 
 /// Why a command failed.
@@ -17,6 +18,12 @@ pub enum Failure {
     /// The run file is wrong.
     #[error("{0}")]
     RunFile(#[from] Report),
+    /// The metrics of the command line are wrong.
+    #[error("{0}")]
+    Metrics(Report),
+    /// Files cannot be scored.
+    #[error(transparent)]
+    Score(ScoreError),
     /// A folder that was named is none of a run.
     #[error(
         "{}: {problem}\n  help: name a run file, or the folder that `tenon train` made of one",
@@ -65,11 +72,20 @@ pub enum Failure {
     Request(#[from] serde_json::Error),
 }
 
+impl From<ScoreError> for Failure {
+    fn from(error: ScoreError) -> Self {
+        match error {
+            ScoreError::Plugin(error) => Self::Plugin(error),
+            other => Self::Score(other),
+        }
+    }
+}
+
 impl Failure {
     /// The exit code of the process.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Usage(_) | Self::NoRun { .. } => exit::USAGE,
+            Self::Usage(_) | Self::Metrics(_) | Self::NoRun { .. } => exit::USAGE,
             Self::RunFile(_) => exit::RUN_FILE,
             Self::Plugin(_) | Self::NothingNamed { .. } => exit::PLUGIN,
             _ => exit::FAILED,
@@ -83,7 +99,7 @@ impl Failure {
             "message": self.to_string(),
         });
         match self {
-            Self::RunFile(report) => {
+            Self::RunFile(report) | Self::Metrics(report) => {
                 error["file"] = json!(report.file);
                 error["faults"] = json!(report.faults);
             }

@@ -15,6 +15,7 @@ mod output;
 mod plugin;
 mod predict;
 mod run_file;
+mod score;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -45,9 +46,18 @@ const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nlibtorch 2.11.0
 
 const AFTER_HELP: &str = "\
 Examples:
-  tenon check configs/spam-lora.toml
-  tenon train configs/spam-lora.toml
-  tenon predict runs/spam-lora \"you have won a prize\"
+  tenon check configs/quickstart.toml
+  tenon train configs/quickstart.toml
+  tenon predict runs/quickstart \"a warm, funny film\"
+  tenon score --metric f1 --references ref.jsonl pred.jsonl
+
+Variables:
+  TENON_TRAIN__EPOCHS=1  sets train.epochs of the run file, and so for every other key
+  TENON_PROFILE          a profile of the run file, as --profile
+  TENON_PLUGIN_PATH      folders with plugins, separated as in PATH
+  TENON_PLUGIN_TIMEOUT   seconds within which a plugin must open (10)
+  TENON_LOG              what is logged, as in `info` or `tenon=debug`, instead of -v
+  NO_COLOR               no colours
 
 Exit codes:
     0  all went well
@@ -63,6 +73,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
     Merge(merge::MergeArgs),
+    Score(score::ScoreArgs),
     Check(check::CheckArgs),
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -95,6 +106,7 @@ fn run(command: Command, output: &Output) -> Result<i32, Failure> {
         Command::Evaluate(args) => evaluate::run(&args, output),
         Command::Predict(args) => predict::run(&args, output),
         Command::Merge(args) => merge::run(&args, output),
+        Command::Score(args) => score::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Plugin(command) => plugin::run(&command, output),
         Command::Config(command) => config::run(&command, output),

@@ -100,7 +100,7 @@ pub(super) fn set(text: &str) -> Result<Layer, Box<Fault>> {
 }
 
 /// Splits at the first `=` outside quotes.
-fn split_assignment(text: &str) -> Option<(&str, &str)> {
+pub(super) fn split_assignment(text: &str) -> Option<(&str, &str)> {
     let mut quote = None;
     for (at, character) in text.char_indices() {
         match (quote, character) {

@@ -1,0 +1,310 @@
+//! One pass over the rows of both files, as columns of values that metrics compare.
+
+use tenon_plugin_api::error::StdError;
+use tenon_plugin_api::host::MetricHandle;
+use tenon_plugin_api::metric::OutputInfo;
+use tenon_plugin_api::values::{ValueKind, Values};
+
+use super::choose::{Family, Reading};
+use super::classes::Classes;
+use super::error::ScoreError;
+use super::file::File;
+use crate::data::{DataError, Record, RowProblem, Value, View};
+
+/// A pass that is about to begin.
+pub(super) struct Pass<'a> {
+    reading: &'a Reading,
+    references: (&'a File, View),
+    predictions: (&'a File, View),
+    classes: Classes,
+    output: OutputInfo,
+    kind: ValueKind,
+    /// What there is to know.
+    pub notes: Vec<String>,
+}
+
+impl<'a> Pass<'a> {
+    /// Pairs the rows, and numbers the classes where classes are compared.
+    pub fn new(
+        reading: &'a Reading,
+        references: &'a File,
+        predictions: &'a File,
+        labels: &Option<Vec<String>>,
+    ) -> Result<Self, ScoreError> {
+        let referred = references.view(&[&reading.reference], &[])?;
+        let columns: Vec<&str> = reading.prediction.as_deref().into_iter().collect();
+        let probabilities: Vec<&str> = reading.probability.as_deref().into_iter().collect();
+        let predicted = predictions.view(&columns, &probabilities)?;
+        if referred.len() != predicted.len() {
+            return Err(ScoreError::Counts {
+                predictions: predictions.name().to_owned(),
+                predicted: predicted.len(),
+                references: references.name().to_owned(),
+                referred: referred.len(),
+            });
+        }
+        let mut notes = Vec::new();
+        let classes = match reading.family {
+            Family::Classes => Classes::find(
+                reading,
+                (references, &referred),
+                (predictions, &predicted),
+                labels.as_deref(),
+                &mut notes,
+            )?,
+            _ => Classes::default(),
+        };
+        let kind = match reading.family {
+            Family::Classes if classes.sets => ValueKind::Labels,
+            Family::Classes if reading.classes.0 => ValueKind::Label,
+            Family::Classes => ValueKind::Labels,
+            Family::Number => ValueKind::Number,
+            Family::Text => ValueKind::Text,
+            Family::Tokens => ValueKind::Tokens,
+        };
+        Ok(Self {
+            reading,
+            references: (references, referred),
+            predictions: (predictions, predicted),
+            output: OutputInfo {
+                kind: kind.name().to_owned(),
+                labels: classes.names.clone(),
+            },
+            classes,
+            kind,
+            notes,
+        })
+    }
+
+    /// How many rows pair.
+    pub fn rows(&self) -> usize {
+        self.references.1.len()
+    }
+
+    /// What metrics are told of the values.
+    pub fn output(&self) -> &OutputInfo {
+        &self.output
+    }
+
+    /// Shows every pair to the metrics.
+    pub fn run(&self, metrics: &mut [(usize, &str, MetricHandle)]) -> Result<(), ScoreError> {
+        let (predictions, predicted) = &self.predictions;
+        let failed = |source| ScoreError::Metric {
+            file: predictions.name().to_owned(),
+            source: StdError(source),
+        };
+        for (_, _, metric) in metrics.iter_mut() {
+            metric.begin(&self.output).map_err(failed)?;
+        }
+        let mut fault = None;
+        let update = |batch: Result<(Values, Values), ScoreError>| {
+            let result = batch.and_then(|(predictions, references)| {
+                metrics.iter_mut().try_for_each(|(_, _, metric)| {
+                    metric.update(&predictions, &references).map_err(failed)
+                })
+            });
+            result.map_err(|error| {
+                fault = Some(error);
+                DataError::Cancelled
+            })
+        };
+        let result = predicted.scan(|first, records| self.batch(first, records), update);
+        match (fault, result) {
+            (Some(error), _) => Err(error),
+            (None, result) => result.map_err(|error| predictions.fault(error)),
+        }
+    }
+
+    /// Predictions and references of rows from `first`.
+    fn batch(&self, first: usize, predicted: &[Record]) -> Result<(Values, Values), ScoreError> {
+        let (references, referred) = &self.references;
+        let predictions = self.predictions.0;
+        let rows: Vec<usize> = (first..first + predicted.len()).collect();
+        let referred = referred
+            .get_many(&rows)
+            .map_err(|error| references.fault(error))?;
+        unbroken(predictions, first, predicted)?;
+        unbroken(references, first, &referred)?;
+        let mut columns = (Values::new(self.kind), Values::new(self.kind));
+        for record in &referred {
+            self.push(record, &self.reading.reference, true, &mut columns.1)
+                .map_err(|error| references.fault(error))?;
+        }
+        let mut scores = Vec::new();
+        for record in predicted {
+            self.predicted(record, &mut scores, &mut columns.0)
+                .map_err(|error| predictions.fault(error))?;
+        }
+        columns
+            .0
+            .set_scores(scores)
+            .map_err(|source| ScoreError::Metric {
+                file: predictions.name().to_owned(),
+                source: StdError(source),
+            })?;
+        Ok(columns)
+    }
+
+    /// A prediction, with the probabilities of its classes.
+    fn predicted(
+        &self,
+        record: &Record,
+        scores: &mut Vec<f64>,
+        into: &mut Values,
+    ) -> Result<(), DataError> {
+        let from = scores.len();
+        if let (Some(column), true) = (&self.reading.probability, self.classes.width > 0) {
+            self.probabilities(record, column, scores)?;
+        }
+        match &self.reading.prediction {
+            Some(column) => return self.push(record, column, false, into),
+            None if self.kind == ValueKind::Labels => {
+                let above = scores[from..].iter().zip(0_i64..);
+                let ids: Vec<i64> = above
+                    .filter(|(p, _)| **p >= 0.5)
+                    .map(|(_, id)| id)
+                    .collect();
+                into.push_ints(&ids);
+            }
+            None => into.push_label(most_probable(&scores[from..])),
+        }
+        Ok(())
+    }
+
+    fn probabilities(
+        &self,
+        record: &Record,
+        column: &str,
+        scores: &mut Vec<f64>,
+    ) -> Result<(), DataError> {
+        let cell = record.get(column).unwrap_or(&Value::Null);
+        let wrong = |found: &Value| wrong(record, column, "a probability for each class", found);
+        let number = |cell: &Value| cell.to_float().ok_or_else(|| wrong(cell));
+        let from = scores.len();
+        match cell {
+            Value::Map(entries) => {
+                scores.resize(from + self.classes.width, 0.0);
+                for (name, value) in entries {
+                    let id = self
+                        .classes
+                        .id(name)
+                        .and_then(|id| usize::try_from(id).ok());
+                    let slot = id.and_then(|id| scores.get_mut(from + id));
+                    *slot.ok_or_else(|| wrong(cell))? = number(value)?;
+                }
+            }
+            Value::List(items) => {
+                for item in items {
+                    scores.push(number(item)?);
+                }
+            }
+            cell => scores.push(number(cell)?),
+        }
+        match scores.len() - from == self.classes.width {
+            true => Ok(()),
+            false => Err(wrong(cell)),
+        }
+    }
+
+    /// Adds a cell; several texts are right among `references` only.
+    fn push(
+        &self,
+        record: &Record,
+        column: &str,
+        references: bool,
+        into: &mut Values,
+    ) -> Result<(), DataError> {
+        let cell = record.get(column).unwrap_or(&Value::Null);
+        let wrong = |expected| wrong(record, column, expected, cell);
+        match self.kind {
+            ValueKind::Label => into.push_label(self.class(record, column, cell)?),
+            ValueKind::Labels => {
+                let ids = match cell {
+                    Value::List(items) => items
+                        .iter()
+                        .map(|item| self.class(record, column, item))
+                        .collect::<Result<Vec<_>, _>>()?,
+                    cell => vec![self.class(record, column, cell)?],
+                };
+                into.push_ints(&ids);
+            }
+            ValueKind::Number => {
+                into.push_number(cell.to_float().ok_or_else(|| wrong("a number"))?);
+            }
+            ValueKind::Tokens => {
+                into.push_ints(&tokens(cell).ok_or_else(|| wrong("a list of token ids"))?);
+            }
+            _ if !references && matches!(cell, Value::List(_)) => return Err(wrong("text")),
+            _ => into.push_texts(texts(cell).ok_or_else(|| wrong("text"))?),
+        }
+        Ok(())
+    }
+
+    fn class(&self, record: &Record, column: &str, cell: &Value) -> Result<i64, DataError> {
+        let label = cell
+            .to_label()
+            .ok_or_else(|| wrong(record, column, "a label", cell))?;
+        self.classes
+            .id(&label)
+            .ok_or_else(|| wrong(record, column, "one of the labels of --labels", cell))
+    }
+}
+
+/// Lines that are no rows would pair those after them wrongly.
+fn unbroken(file: &File, first: usize, records: &[Record]) -> Result<(), ScoreError> {
+    if !file.is_plain_text() {
+        return Ok(());
+    }
+    for (line, record) in (first as u64 + 1..).zip(records) {
+        if record.at().number != line {
+            let file = file.name().to_owned();
+            return Err(ScoreError::EmptyLine { file, line });
+        }
+    }
+    Ok(())
+}
+
+/// The first of the most probable classes; of one probability, that of class 1, the likelier.
+fn most_probable(scores: &[f64]) -> i64 {
+    if let [only] = scores {
+        return i64::from(*only >= 0.5);
+    }
+    let mut best = 0;
+    for (id, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = id;
+        }
+    }
+    best as i64
+}
+
+fn tokens(cell: &Value) -> Option<Vec<i64>> {
+    match cell {
+        Value::List(items) => items.iter().map(Value::to_int).collect(),
+        Value::Text(text) => text
+            .split_whitespace()
+            .map(|word| word.parse().ok())
+            .collect(),
+        _ => None,
+    }
+}
+
+/// One text, or several that would all be right.
+fn texts(cell: &Value) -> Option<Vec<String>> {
+    let text = |cell: &Value| cell.to_label().map(|text| text.into_owned());
+    match cell {
+        Value::List(items) => items.iter().map(text).collect(),
+        cell => Some(vec![text(cell)?]),
+    }
+}
+
+fn wrong(record: &Record, column: &str, expected: &'static str, found: &Value) -> DataError {
+    DataError::Row {
+        at: record.at().clone(),
+        problem: RowProblem::Type {
+            column: column.to_owned(),
+            expected,
+            found: found.describe(),
+        },
+    }
+}

@@ -1,0 +1,209 @@
+//! `tenon score`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use tenon_core::config::{self, PluginSettings};
+use tenon_core::registry::{Registry, Search};
+use tenon_core::request::exit;
+use tenon_core::score::{ColumnNames, ScoreRequest, Scored, System, score};
+
+use super::options::PluginOptions;
+use super::output::{BOLD, NAME, pad};
+use super::{Failure, Output};
+
+/// Compute metrics on files of predictions and references
+///
+/// No model is needed, and no libtorch. Each file of predictions is a system of its own and gets a
+/// line of scores. Its rows pair with those of the references by position.
+///
+/// Files are jsonl, csv, tsv, parquet, or plain text with one value a line. The column that holds
+/// the values is, unless named: `prediction` (`reference` of the references); what `tenon predict`
+/// writes, so `label`, `labels`, `value`, `text` or `tokens`, as the metric reads it; or the only
+/// one. Metrics that rank, such as roc-auc, read `probabilities` besides.
+///
+/// Labels that are whole numbers from 0 are class ids. Others are numbered in sorted order, as
+/// training does.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tenon score --metric f1 --references ref.jsonl pred.jsonl
+  tenon score --metric accuracy --metric f1,average=macro --references test.csv a.jsonl b.jsonl
+  tenon score --metric pearson --references gold.txt --json predicted.txt
+  tenon predict runs/spam --input test.jsonl | tenon score --metric roc-auc --references test.jsonl -
+
+`tenon plugin list` shows the metrics, `tenon plugin inspect f1` the options of one.")]
+pub struct ScoreArgs {
+    /// Files of predictions, one for each system; `-` is standard input
+    #[arg(value_name = "PREDICTIONS", required = true)]
+    predictions: Vec<PathBuf>,
+    /// What would be right: a file, or a quoted pattern or a folder for several
+    #[arg(long, short, value_name = "FILE")]
+    references: PathBuf,
+    /// A metric, with its options behind commas: `f1,average=macro`; may be repeated
+    #[arg(
+        long = "metric",
+        short,
+        value_name = "NAME[,KEY=VALUE]...",
+        required = true
+    )]
+    metrics: Vec<String>,
+    /// Column of the predictions
+    #[arg(long, value_name = "COLUMN")]
+    prediction_column: Option<String>,
+    /// Column of the references
+    #[arg(long, value_name = "COLUMN")]
+    reference_column: Option<String>,
+    /// Column of the probabilities: by class name, a list by class id, or one, that of class 1
+    #[arg(long, value_name = "COLUMN")]
+    probability_column: Option<String>,
+    /// Names of all classes in the order of their ids, between commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    labels: Option<Vec<String>>,
+    #[command(flatten)]
+    plugins: PluginOptions,
+}
+
+/// Scores.
+pub fn run(args: &ScoreArgs, output: &Output) -> Result<i32, Failure> {
+    let stdin = args
+        .predictions
+        .iter()
+        .filter(|path| path.as_os_str() == "-");
+    if stdin.count() > 1 || args.references.as_os_str() == "-" {
+        let text = "standard input (`-`) can give the predictions of one system only";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    if let Some(twice) = args.labels.as_deref().and_then(repeated) {
+        return Err(Failure::Usage(format!("--labels names `{twice}` twice")));
+    }
+    let search = Search::new(&args.plugins.dirs, &[]);
+    let registry = Registry::scan(&search, &PluginSettings::default());
+    output.warn_of_plugins(&registry);
+    let request = ScoreRequest {
+        metrics: config::metrics("--metric", &args.metrics, &registry).map_err(Failure::Metrics)?,
+        references: args.references.clone(),
+        predictions: args.predictions.clone(),
+        columns: ColumnNames {
+            reference: args.reference_column.clone(),
+            prediction: args.prediction_column.clone(),
+            probability: args.probability_column.clone(),
+        },
+        labels: args.labels.clone(),
+    };
+    let scored = score(&request, &registry)?;
+    for note in &scored.notes {
+        output.note(note);
+    }
+    match output.json {
+        true => output.print_json(&json!(scored)),
+        false => output.print(&table(&scored, output)),
+    }
+    Ok(exit::OK)
+}
+
+fn repeated(names: &[String]) -> Option<&String> {
+    let seen = |(index, name): &(usize, &String)| names[..*index].contains(name);
+    names.iter().enumerate().find(seen).map(|(_, name)| name)
+}
+
+/// A line for each system and a column for each score; then what is more than a number.
+fn table(scored: &Scored, output: &Output) -> String {
+    let mut columns: Vec<String> = Vec::new();
+    for (name, _) in scored.systems.iter().flat_map(numbers) {
+        if !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    let names = scored.systems.iter().map(|system| &system.predictions);
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    if !columns.is_empty() {
+        let cells = columns.iter().map(|name| format!("  {name:>6}"));
+        let head = format!("{}{}", " ".repeat(width), cells.collect::<String>());
+        text.push_str(&format!("{}\n", output.paint(BOLD, &head)));
+        for system in &scored.systems {
+            text.push_str(&output.paint(NAME, &pad(&system.predictions, width)));
+            let found: Vec<_> = numbers(system).collect();
+            for column in &columns {
+                let value = found.iter().find(|(name, _)| name == column);
+                let cell = value.map_or_else(|| "-".to_owned(), |(_, value)| format!("{value:.4}"));
+                text.push_str(&format!("  {cell:>0$}", column.chars().count().max(6)));
+            }
+            text.push('\n');
+        }
+    }
+    for system in &scored.systems {
+        for named in &system.scores {
+            if let Some(detail) = &named.score.detail {
+                let name = output.paint(BOLD, &named.score.name);
+                text.push_str(&format!("\n{name} of {}\n", system.predictions));
+                text.push_str(&grid(detail).unwrap_or_else(|| format!("{detail}\n")));
+            }
+        }
+    }
+    text
+}
+
+/// The scores that are one number each. A score bears the name that the user gave its metric.
+fn numbers(system: &System) -> impl Iterator<Item = (String, f64)> {
+    let plain = system
+        .scores
+        .iter()
+        .filter(|named| named.score.detail.is_none());
+    plain.map(|named| {
+        let of_metric = system
+            .scores
+            .iter()
+            .filter(|other| other.metric == named.metric);
+        let own = named.metric.replace('-', "_");
+        let name = match named.score.name.starts_with(&own) {
+            true => named.score.name.clone(),
+            false if of_metric.count() == 1 => named.metric.clone(),
+            false => format!("{}.{}", named.metric, named.score.name),
+        };
+        (name, named.score.value)
+    })
+}
+
+/// A matrix by labels, `{"labels": […], "matrix": [[…]]}`, with the references down and the
+/// predictions across; `None` for a detail of another form.
+fn grid(detail: &Value) -> Option<String> {
+    let labels: Vec<&str> = detail["labels"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let rows: Vec<Vec<String>> = detail["matrix"]
+        .as_array()?
+        .iter()
+        .map(|row| row.as_array()?.iter().map(number).collect())
+        .collect::<Option<_>>()?;
+    let cells = rows
+        .iter()
+        .flatten()
+        .map(String::as_str)
+        .chain(labels.iter().copied());
+    let width = cells.map(|cell| cell.chars().count()).max()?;
+    let first = labels.iter().map(|label| label.chars().count()).max()?;
+    let mut text = format!("  {}", " ".repeat(first));
+    labels
+        .iter()
+        .for_each(|label| text.push_str(&format!("  {label:>width$}")));
+    text.push_str("  (predicted)\n");
+    for (label, row) in labels.iter().zip(&rows) {
+        text.push_str(&format!("  {}", pad(label, first)));
+        row.iter()
+            .for_each(|cell| text.push_str(&format!("  {cell:>width$}")));
+        text.push('\n');
+    }
+    Some(text)
+}
+
+fn number(cell: &Value) -> Option<String> {
+    match cell.as_u64() {
+        Some(count) => Some(count.to_string()),
+        None => cell.as_f64().map(|share| format!("{share:.4}")),
+    }
+}
