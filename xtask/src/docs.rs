@@ -14,6 +14,7 @@ use crate::test;
 mod blocks;
 mod excerpt;
 mod guide;
+mod links;
 mod program;
 
 use blocks::What;
@@ -55,8 +56,9 @@ pub fn docs(check: bool, built: Option<&Path>) -> Result<String> {
         pages.settle(path, &filled.with_context(|| path.to_owned())?)?;
     }
     let pages = pages.finish()?;
+    let links = links::check(&repository())?;
     Ok(format!(
-        "{pages} documents, {blocks} blocks; the guide's metric built in {:.1} s",
+        "{pages} documents, {blocks} blocks, {links} links; the guide's metric built in {:.1} s",
         guide.as_secs_f64()
     ))
 }
@@ -75,10 +77,18 @@ fn provide(what: &What, program: &Program) -> Result<String> {
                 bail!("`{line}`: only what `tenon` prints can be shown");
             }
             let output = program.run(&words.collect::<Vec<_>>())?;
-            let text = format!("$ {line}\n{}", blocks::without_hashes(&output));
+            let text = format!("$ {}\n{}", wrapped(line), blocks::without_hashes(&output));
             Ok(fence("console", &text))
         }
         What::Components => program.components(),
+    }
+}
+
+/// A command line as it can be typed, broken before its options when it is long.
+fn wrapped(line: &str) -> String {
+    match line.len() > 100 {
+        true => line.replace(" --", " \\\n    --"),
+        false => line.to_owned(),
     }
 }
 
