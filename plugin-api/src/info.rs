@@ -261,8 +261,45 @@ impl SiteInfo {
     }
 }
 
+/// What a parameter is in its layer, whatever the layer is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ParamRole {
+    /// A table whose rows are looked up by number: of a token, a position, a segment.
+    Embedding,
+    /// Gain or bias of a normalisation.
+    Norm,
+    /// A role of a later version.
+    #[serde(other)]
+    Other,
+}
+
+impl ParamRole {
+    /// The number that stands for it in a request; 0 stands for none.
+    #[cfg(feature = "torch")]
+    pub(crate) fn code(self) -> u64 {
+        match self {
+            Self::Embedding => 1,
+            Self::Norm => 2,
+            Self::Other => 255,
+        }
+    }
+
+    /// The role that a number stands for.
+    #[cfg(all(feature = "torch", feature = "host"))]
+    pub(crate) fn from_code(code: u64) -> Option<Self> {
+        Some(match code {
+            0 => return None,
+            1 => Self::Embedding,
+            2 => Self::Norm,
+            _ => Self::Other,
+        })
+    }
+}
+
 /// A parameter of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ParamInfo {
     /// Name, as Hugging Face has it.
     pub name: String,
@@ -271,6 +308,12 @@ pub struct ParamInfo {
     /// Whether it is new, that is of a head that the pretrained weights do not have.
     #[serde(default)]
     pub new: bool,
+    /// Whether it is of the task's head, be it new or in the pretrained weights.
+    #[serde(default)]
+    pub head: bool,
+    /// What it is in its layer, where the model says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<ParamRole>,
 }
 
 /// What a PEFT method is shown of a model.

@@ -13,7 +13,7 @@ use crate::abi::model::{ForwardArgs, ModelObject, ModelObject_TO, ParamRequest, 
 use crate::abi::root::BoxedBuild;
 use crate::abi::{AbiResult, RBox, RStr, RString, TD_Opaque, answer, from_json, to_json};
 use crate::error::{Context as _, Result};
-use crate::info::{BuildInfo, HeadInfo, Init, ModelInfo, SiteInfo};
+use crate::info::{BuildInfo, HeadInfo, Init, ModelInfo, ParamRole, SiteInfo};
 use crate::manifest::SiteDeclaration;
 use crate::options::Options;
 use crate::panic::{Contained, guard};
@@ -24,7 +24,7 @@ use crate::tensor::{NamedTensor, NamedTensors, RawTensor, TensorMap, share};
 pub mod prelude {
     pub use super::{Build, Forward, Model, Site};
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
-    pub use crate::info::{HeadInfo, Init, ModelInfo, SiteInfo, SiteKind};
+    pub use crate::info::{HeadInfo, Init, ModelInfo, ParamRole, SiteInfo, SiteKind};
     pub use crate::manifest::SiteDeclaration;
     pub use crate::options::Options;
     pub use crate::tensor::TensorMap;
@@ -79,6 +79,7 @@ pub struct Build {
     info: Rc<BuildInfo>,
     prefix: String,
     new: bool,
+    role: Option<ParamRole>,
 }
 
 impl Build {
@@ -90,6 +91,7 @@ impl Build {
             info: Rc::new(info),
             prefix: String::new(),
             new: false,
+            role: None,
         })
     }
 
@@ -107,6 +109,15 @@ impl Build {
     pub fn as_new(&self) -> Self {
         Self {
             new: true,
+            ..self.clone()
+        }
+    }
+
+    /// The same, for parameters that are `role` in their layer.
+    #[must_use]
+    pub fn with_role(&self, role: ParamRole) -> Self {
+        Self {
+            role: Some(role),
             ..self.clone()
         }
     }
@@ -135,7 +146,7 @@ impl Build {
             name: RStr::from(path.as_str()),
             shape: shape.iter().copied().collect(),
             init: init.as_rstr(),
-            flags: u64::from(self.new),
+            flags: u64::from(self.new) | self.role.map_or(0, ParamRole::code) << 8,
         }))?;
         Ok(raw.into())
     }

@@ -23,7 +23,7 @@ use crate::tensor::{NamedTensors, RawTensor, TensorMap};
 pub mod prelude {
     pub use super::{Attach, Peft};
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
-    pub use crate::info::{Init, ModelView, ParamInfo, Plan, SiteInfo, SiteKind};
+    pub use crate::info::{Init, ModelView, ParamInfo, ParamRole, Plan, SiteInfo, SiteKind};
     pub use crate::model::{Build, Forward};
     pub use crate::options::{OneOrMany, Options, Sites};
     pub use crate::tensor::TensorMap;

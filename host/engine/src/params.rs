@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
 use tenon_core::data::rng::derive_seed;
 use tenon_plugin_api::host::{AttachedHandle, BuildHost, SiteHost};
-use tenon_plugin_api::info::{BuildInfo, Init, ParamInfo, SiteInfo};
+use tenon_plugin_api::info::{BuildInfo, Init, ParamInfo, ParamRole, SiteInfo};
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::{Error, ErrorCode, Result};
@@ -28,8 +28,12 @@ pub struct Param {
     pub name: String,
     /// The tensor; the plugin's shares its storage and its gradient.
     pub tensor: Tensor,
-    /// Whether pretrained weights need not have it.
+    /// Whether pretrained weights need not have it and do not.
     pub new: bool,
+    /// Whether pretrained weights need not have it: it is of the task's head.
+    pub head: bool,
+    /// What it is in its layer, where the model says so.
+    pub role: Option<ParamRole>,
     /// Who asked for it.
     pub owner: Owner,
 }
@@ -139,6 +143,8 @@ impl ParamStore {
             name: param.name.clone(),
             shape: param.tensor.size(),
             new: param.new,
+            head: param.head,
+            role: param.role,
         };
         self.params.iter().map(info).collect()
     }
@@ -166,6 +172,7 @@ impl ParamStore {
             .weights
             .as_ref()
             .and_then(|weights| self.naming.find(weights, name, shape, new));
+        let loaded = source.is_some();
         match (source, &mut self.weights) {
             (Some(source), Some(weights)) => weights
                 .load(&source, &mut tensor)
@@ -186,7 +193,9 @@ impl ParamStore {
         self.params.push(Param {
             name: name.to_owned(),
             tensor,
-            new,
+            new: new && !loaded,
+            head: new && owner == Owner::Model,
+            role: None,
             owner,
         });
         Ok(shared)
@@ -256,6 +265,13 @@ struct Builder {
 impl BuildHost for Builder {
     fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor> {
         self.store.lock().param(name, shape, init, new, self.owner)
+    }
+
+    fn role(&mut self, name: &str, role: ParamRole) {
+        let mut store = self.store.lock();
+        if let Some(at) = store.index.get(name).copied() {
+            store.params[at].role = Some(role);
+        }
     }
 
     fn site(&mut self, info: SiteInfo, weights: TensorMap) -> Result<Box<dyn SiteHost>> {

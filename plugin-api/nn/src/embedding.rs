@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 use tenon_plugin_api::Result;
-use tenon_plugin_api::info::Init;
+use tenon_plugin_api::info::{Init, ParamRole};
 use tenon_plugin_api::model::Build;
 
 /// An embedding table.
@@ -20,6 +20,7 @@ impl Embedding {
     /// # Errors
     /// The weights lack the parameter or have it in another shape.
     pub fn new(build: &Build, entries: i64, width: i64, std: f64) -> Result<Self> {
+        let build = build.with_role(ParamRole::Embedding);
         Ok(Self {
             weight: build.param("weight", &[entries, width], Init::Normal { std })?,
             padding: None,

@@ -7,7 +7,7 @@ mod kernel;
 
 use tch::{Device, Kind, TchError, Tensor};
 use tenon_plugin_api::Result;
-use tenon_plugin_api::info::Init;
+use tenon_plugin_api::info::{Init, ParamRole};
 use tenon_plugin_api::model::Build;
 
 use crate::bridge::{Incoming, needs_grad, record};
@@ -30,6 +30,7 @@ impl LayerNorm {
     /// # Errors
     /// The weights lack a parameter or have it in another shape.
     pub fn new(build: &Build, hidden: i64, eps: f64) -> Result<Self> {
+        let build = build.with_role(ParamRole::Norm);
         Ok(Self {
             weight: build.param("weight", &[hidden], Init::Ones)?,
             bias: build.param("bias", &[hidden], Init::Zeros)?,

@@ -132,7 +132,7 @@ pub(super) mod torch {
     use crate::abi::root::{BoxedBuild, BoxedModel, BoxedPeft};
     use crate::abi::{AbiResult, TD_Opaque};
     use crate::error::{Error, Result};
-    use crate::info::{BuildInfo, Init, ModelInfo, ModelView, Plan, SiteInfo};
+    use crate::info::{BuildInfo, Init, ModelInfo, ModelView, ParamRole, Plan, SiteInfo};
     use crate::model::{Forward, Model, map, tensors};
     use crate::panic::{contain, guard};
     use crate::peft::Peft;
@@ -146,6 +146,8 @@ pub(super) mod torch {
         /// # Errors
         /// The weights lack it or have it in another shape.
         fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor>;
+        /// What the parameter `name` is, told once it was provided, where the plugin says so.
+        fn role(&mut self, _name: &str, _role: ParamRole) {}
         /// A site, with its weights.
         ///
         /// # Errors
@@ -173,9 +175,12 @@ pub(super) mod torch {
             guard("host", || {
                 let init = from_json(request.init.as_str())?;
                 let new = request.flags & 1 != 0;
-                self.0
-                    .param(request.name.as_str(), &request.shape, init, new)
-                    .map(RawTensor::from)
+                let name = request.name.as_str();
+                let tensor = self.0.param(name, &request.shape, init, new)?;
+                if let Some(role) = ParamRole::from_code(request.flags >> 8 & 0xff) {
+                    self.0.role(name, role);
+                }
+                Ok(tensor.into())
             })
         }
 

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tenon_plugin_api::host::{BuildHost, ModelHandle, SiteHost};
-use tenon_plugin_api::info::{BuildInfo, HeadInfo, Init, ModelView, ParamInfo, SiteInfo, SiteKind};
+use tenon_plugin_api::info::{
+    BuildInfo, HeadInfo, Init, ModelView, ParamInfo, ParamRole, SiteInfo, SiteKind,
+};
 use tenon_plugin_api::model::{Forward, Model};
 use tenon_plugin_api::services::mix;
 use tenon_plugin_api::tch::Tensor;
@@ -181,9 +183,19 @@ impl BuildHost for Weights {
             name: name.to_owned(),
             shape: shape.to_vec(),
             new,
+            head: new,
+            role: None,
         };
         store.parameters.push((info, tensor.shallow_clone()));
         Ok(tensor)
+    }
+
+    fn role(&mut self, name: &str, role: ParamRole) {
+        let mut store = lock(&self.store);
+        let mut asked_for = store.parameters.iter_mut();
+        if let Some((info, _)) = asked_for.find(|(info, _)| info.name == name) {
+            info.role = Some(role);
+        }
     }
 
     fn site(&mut self, site: SiteInfo, weights: TensorMap) -> Result<Box<dyn SiteHost>> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tenon_plugin_api::Result;
 use tenon_plugin_api::host::{AttachedHandle, BuildHost, PeftHandle};
-use tenon_plugin_api::info::{Init, ModelView, Plan, SiteInfo, SiteKind};
+use tenon_plugin_api::info::{Init, ModelView, ParamRole, Plan, SiteInfo, SiteKind};
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::peft::Peft;
 use tenon_plugin_api::tch::Tensor;
@@ -80,6 +80,7 @@ fn norm(weights: &mut Weights, name: &str) {
     for (part, init) in [("weight", Init::Ones), ("bias", Init::Zeros)] {
         let name = format!("{name}.{part}");
         let _ = crate::ok(weights.param(&name, &[8], init, false), &name);
+        weights.role(&name, ParamRole::Norm);
     }
 }
 

@@ -30,7 +30,7 @@ fn bert() -> ModelView {
         let parameter = |end: &str, shape: Vec<i64>| ParamInfo {
             name: format!("{name}.{end}"),
             shape,
-            new: false,
+            ..ParamInfo::default()
         };
         view.parameters
             .push(parameter("weight", vec![sizes[1], sizes[0]]));
