@@ -109,14 +109,23 @@ impl RunFolder {
     }
 }
 
+/// Begin the names of what is not whole yet, and of what was moved aside to be replaced.
+const WRITING: &str = ".writing-";
+const REPLACED: &str = ".replaced-";
+
 /// Writes a file so that a crash leaves the old one or the new one, never a part: a temporary file
 /// beside it, `fsync`, rename, `fsync` of the folder.
 ///
 /// # Errors
 /// Any of these fails; the temporary file is removed.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let folder = above(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(WRITING);
+    // Temporary files are for their owner alone; this one is to be as readable as any.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -128,37 +137,67 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// and [`remove_leftovers`] puts it back.
 ///
 /// # Errors
-/// `fill` fails, or writing does; the temporary folder is removed.
+/// `fill` fails, or writing does; the temporary folder is removed, and an old one stays.
 pub fn write_folder_atomically<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = above(path);
     fs::create_dir_all(parent)?;
     let temporary = tempfile::Builder::new()
-        .prefix(".writing-")
+        .prefix(WRITING)
         .tempdir_in(parent)?;
     fill(temporary.path())?;
     for entry in fs::read_dir(temporary.path())? {
         let path = entry?.path();
         if path.is_file() {
+            share(&path, temporary.path())?;
             File::open(path)?.sync_all()?;
         }
     }
     sync_folder(temporary.path())?;
-    let old = tempfile::Builder::new()
-        .prefix(".replaced-")
-        .tempdir_in(parent)?;
-    if let (true, Some(name)) = (path.exists(), path.file_name()) {
-        fs::rename(path, old.path().join(name))?;
-    }
-    fs::rename(temporary.keep(), path)?;
+    replace(temporary.path(), path, parent)?;
+    // It has another name now.
+    let _ = temporary.keep();
     sync_folder(parent)?;
     Ok(())
 }
 
-/// Removes what an interrupted [`write_folder_atomically`] left behind, and puts a folder back
-/// that it had moved aside and not yet replaced.
+/// Gives the folder `new` the name `path`; an old one of that name is removed.
+fn replace(new: &Path, path: &Path, parent: &Path) -> io::Result<()> {
+    let (true, Some(name)) = (path.exists(), path.file_name()) else {
+        return fs::rename(new, path);
+    };
+    let aside = tempfile::Builder::new()
+        .prefix(REPLACED)
+        .tempdir_in(parent)?;
+    let old = aside.path().join(name);
+    fs::rename(path, &old)?;
+    fs::rename(new, path).inspect_err(|_| {
+        if fs::rename(&old, path).is_err() {
+            // Rather a folder too many than one too few.
+            let _ = aside.keep();
+        }
+    })
+}
+
+/// Lets those read `file` who may read the folder that it is in: libraries write through temporary
+/// files, which are for their owner alone.
+#[cfg(unix)]
+fn share(file: &Path, folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(folder)?.permissions().mode() & 0o666;
+    fs::set_permissions(file, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn share(_: &Path, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Removes what an interrupted [`write_atomically`] or [`write_folder_atomically`] left behind in
+/// `parent`, and puts a folder back that it had moved aside and not yet replaced. Only for those
+/// who own the folder: what another process is just writing would go, too.
 ///
 /// # Errors
 /// The folder cannot be read or changed.
@@ -167,7 +206,7 @@ pub fn remove_leftovers(parent: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(".replaced-") {
+        if name.starts_with(REPLACED) {
             for old in fs::read_dir(entry.path())? {
                 let old = old?;
                 let place = parent.join(old.file_name());
@@ -176,20 +215,39 @@ pub fn remove_leftovers(parent: &Path) -> io::Result<()> {
                 }
             }
         }
-        if name.starts_with(".writing-") || name.starts_with(".replaced-") {
-            fs::remove_dir_all(entry.path())?;
+        if name.starts_with(WRITING) || name.starts_with(REPLACED) {
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
         }
     }
     Ok(())
 }
 
+/// Removes a folder at once or not at all: under another name first, so that a crash leaves no
+/// part of it in its place.
+///
+/// # Errors
+/// It cannot be renamed, or not wholly be removed.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    let aside = tempfile::Builder::new()
+        .prefix(".removed-")
+        .tempdir_in(above(path))?;
+    fs::rename(path, aside.path().join("folder"))?;
+    aside.close()
+}
+
+/// The folder that `path` is in.
+fn above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
     File::open(folder)?.sync_all()
 }
 
@@ -213,10 +271,56 @@ mod tests {
         fs::create_dir_all(parent.join(".writing-y")).expect("a folder");
         fs::create_dir_all(parent.join("step-2")).expect("a folder");
         fs::write(parent.join("step-2/state.json"), "new").expect("a file");
+        fs::write(parent.join(".writing-z"), "a par").expect("a file");
         remove_leftovers(parent).expect("cleaned");
         let read = |path| fs::read_to_string(parent.join(path)).expect("a file");
         assert_eq!(read("step-1/state.json"), "old");
         assert_eq!(read("step-2/state.json"), "new");
         assert_eq!(fs::read_dir(parent).expect("a folder").count(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_take_its_place_leaves_the_old_one() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let path = parent.path().join("best");
+        fs::create_dir(&path).expect("a folder");
+        fs::write(path.join("weights"), "old").expect("a file");
+        // Its own `fill` takes the new folder away, so that the rename fails.
+        let missing = write_folder_atomically(&path, |folder| fs::remove_dir_all(folder));
+        assert!(missing.is_err());
+        assert!(replace(&parent.path().join("gone"), &path, parent.path()).is_err());
+        let weights = fs::read_to_string(path.join("weights")).expect("the old one");
+        assert_eq!(weights, "old");
+        assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_written_is_as_readable_as_any_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().expect("a folder");
+        let plain = parent.path().join("plain");
+        fs::write(&plain, "").expect("a file");
+        let file = parent.path().join("file");
+        write_atomically(&file, b"").expect("written");
+        let folder = parent.path().join("folder");
+        let secret = |folder: &Path| -> io::Result<()> {
+            fs::write(folder.join("weights"), "")?;
+            fs::set_permissions(folder.join("weights"), fs::Permissions::from_mode(0o600))
+        };
+        write_folder_atomically(&folder, secret).expect("written");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(&file), mode(&plain));
+        assert_eq!(mode(&folder.join("weights")), mode(&plain));
+    }
+
+    #[test]
+    fn a_removed_folder_leaves_nothing() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let path = parent.path().join("run");
+        fs::create_dir_all(path.join("checkpoints/best")).expect("a folder");
+        fs::write(path.join("run.toml"), "").expect("a file");
+        remove_folder(&path).expect("removed");
+        assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 0);
     }
 }
