@@ -10,15 +10,16 @@ use tenon_core::request::exit;
 use super::options::RunFileOptions;
 use super::{Failure, Output, run_file};
 
-/// Check a run file and print it resolved
+/// Check a run file and print it with every value and its origin
 ///
-/// Nothing is loaded and no plugin opened. Every fault is reported at once; without one, the run
-/// file is printed with all layers applied and the origin of each value.
+/// Every fault is reported at once, and the exit code is 3. Without one, the run file is printed
+/// with its layers applied, its defaults filled in, and where each value comes from. No plugin is
+/// opened and no weight loaded.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon check configs/spam-lora.toml
-  tenon check configs/spam-lora.toml --set peft.r=16 --json | jq .settings.peft")]
+  tenon check configs/quickstart.toml
+  tenon check configs/quickstart.toml --set peft.r=16 --json | jq .settings.peft")]
 pub struct CheckArgs {
     /// The run file
     #[arg(value_name = "RUN.toml")]

@@ -11,8 +11,12 @@ use tenon_core::request::exit;
 use super::options::PluginOptions;
 use super::{Failure, Output};
 
-/// Describe run files: their JSON Schema, their reference
+/// Describe run files: as a JSON Schema for editors, as a reference for people
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  tenon config schema --output run-file.schema.json
+  tenon config reference | less")]
 pub enum ConfigCommand {
     Schema(SchemaArgs),
     Reference(ReferenceArgs),
@@ -20,15 +24,15 @@ pub enum ConfigCommand {
 
 /// Print the JSON Schema of run files, for editors
 ///
-/// It knows the options of every plugin that is found. Editors with TOML support complete and
-/// check a run file that names the schema in its first line.
+/// It has the options of every plugin that is found. Editors that use taplo (such as Even Better
+/// TOML) complete and check a run file that names the schema in its first line.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon config schema --output tenon.schema.json
+  tenon config schema --output run-file.schema.json
 
 In the first line of a run file:
-  #:schema ../tenon.schema.json")]
+  #:schema run-file.schema.json")]
 pub struct SchemaArgs {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
@@ -41,7 +45,7 @@ pub struct SchemaArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon config reference --output docs/run-file.md")]
+  tenon config reference --output run-file.md")]
 pub struct ReferenceArgs {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]

@@ -9,16 +9,16 @@ use tenon_core::request::{Command, EvaluateOn, EvaluateRequest, Split, Weights};
 use super::options::{DeviceOptions, RunFileOptions};
 use super::{Failure, Output, engine, run_file};
 
-/// Evaluate a trained model
+/// Evaluate a trained model: loss and scores on data
 ///
 /// Without `--split` or `--data` the test data of the run file is used, or its validation data
 /// where it has none.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon evaluate runs/spam-lora
-  tenon evaluate runs/spam-lora --data more.jsonl --predictions out.jsonl
-  tenon evaluate configs/spam-lora.toml --model downloaded/adapter --split validation")]
+  tenon evaluate runs/quickstart
+  tenon evaluate runs/quickstart --data more.jsonl --predictions out.jsonl
+  tenon evaluate configs/quickstart.toml --model downloaded/adapter --split validation")]
 pub struct EvaluateArgs {
     /// The run's folder, or its run file
     #[arg(value_name = "RUN")]
@@ -26,7 +26,7 @@ pub struct EvaluateArgs {
     /// Which of the run's data to evaluate on
     #[arg(long, value_enum, conflicts_with = "data")]
     split: Option<SplitName>,
-    /// Evaluate on these files, which have the columns of the run's data
+    /// Evaluate on these files instead, which have the columns of the run's data
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Use the weights of this model or adapter folder instead of the run's
@@ -38,7 +38,7 @@ pub struct EvaluateArgs {
     /// Write the predictions to this file as JSON lines
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
-    /// Examples in a batch
+    /// Examples in a batch, instead of what the run file says
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
     #[command(flatten)]
@@ -49,11 +49,11 @@ pub struct EvaluateArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SplitName {
-    /// What the model learnt from
+    /// What the model learns from
     Train,
-    /// What it was evaluated on during training
+    /// What it is evaluated on during training
     Validation,
-    /// What the result was evaluated on
+    /// What the result is evaluated on at the end
     Test,
 }
 

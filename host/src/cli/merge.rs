@@ -16,8 +16,8 @@ use super::{Failure, Output, engine, run_file};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon merge runs/spam-lora merged/spam
-  tenon merge configs/spam-lora.toml merged/spam --model downloaded/adapter")]
+  tenon merge runs/quickstart merged/quickstart
+  tenon merge configs/quickstart.toml merged/quickstart --model downloaded/adapter")]
 pub struct MergeArgs {
     /// The run's folder, or its run file
     #[arg(value_name = "RUN")]

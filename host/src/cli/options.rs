@@ -37,10 +37,10 @@ pub enum When {
 /// How a run file is read.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunFileOptions {
-    /// Set a key of the run file, such as `train.epochs=1`; goes before files and variables
+    /// Set a key of the run file, as in `train.epochs=1`, over all else that sets it; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Apply a profile of the run file
+    /// Apply the tables `[profile.NAME.…]` of the run file
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub struct RunFileOptions {
 /// Where plugins are looked for.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PluginOptions {
-    /// Look for plugins in this folder first (or open this one file)
+    /// Look for plugins in this folder first, or take this one file; repeatable
     #[arg(long = "plugin-dir", value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
 }
@@ -58,7 +58,7 @@ pub struct PluginOptions {
 /// Where a command computes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DeviceOptions {
-    /// Where to compute: auto, cpu, cuda or cuda:N
+    /// Where to compute: auto (the first GPU, else the CPU), cpu, cuda or cuda:N
     #[arg(long, value_parser = device)]
     pub device: Option<String>,
 }

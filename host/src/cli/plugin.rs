@@ -13,17 +13,23 @@ use super::options::PluginOptions;
 use super::output::{DIM, NAME, pad, wrap};
 use super::{Failure, Output};
 
-/// Show the installed plugins
+/// Show the plugins that are found, and what they bring
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  tenon plugin list
+  tenon plugin inspect f1")]
 pub enum PluginCommand {
     List(ListArgs),
     Inspect(InspectArgs),
     Reference(ReferenceArgs),
 }
 
-/// List the plugins that are found, and what is wrong with those that cannot be used
+/// List the plugins and their components, and what is wrong with those that cannot be used
 ///
-/// Manifests are read from the files; no plugin is opened.
+/// Looked for, in this order: the folders of --plugin-dir; those of TENON_PLUGIN_PATH; beside the
+/// program; the user's folder, ~/.local/share/tenon/plugins on Linux. A run file may name more, in
+/// `[plugins] paths`. What a plugin brings is read from its file; none is opened.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +40,7 @@ pub struct ListArgs {
     plugins: PluginOptions,
 }
 
-/// Show a plugin or a component: its options with docs and defaults, its version, path and hash
+/// Show a plugin or a component: options with docs and defaults, version, path, hash
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,7 +56,7 @@ pub struct InspectArgs {
     plugins: PluginOptions,
 }
 
-/// Print what the plugins bring as Markdown: every component with all its options
+/// Print all components with their options, as Markdown
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -18,9 +18,9 @@ use super::{Failure, Output, engine, run_file};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon predict runs/spam-lora \"you have won a prize\"
-  tenon predict runs/spam-lora --input mails.jsonl --output labels.jsonl
-  cat mails.txt | tenon predict runs/spam-lora --top-k 1")]
+  tenon predict runs/quickstart \"a warm, funny film\"
+  tenon predict runs/quickstart --input reviews.jsonl --output labels.jsonl
+  cat reviews.txt | tenon predict runs/quickstart --top-k 1")]
 pub struct PredictArgs {
     /// The run's folder, or its run file
     #[arg(value_name = "RUN")]
@@ -28,7 +28,7 @@ pub struct PredictArgs {
     /// Texts to predict for
     #[arg(value_name = "TEXT", conflicts_with = "input")]
     texts: Vec<String>,
-    /// A text to predict for; may be repeated
+    /// A text to predict for, also one that begins with `-`; repeatable
     #[arg(long = "text", value_name = "TEXT", conflicts_with = "input")]
     more_texts: Vec<String>,
     /// Files to predict for: jsonl, csv, tsv, parquet, or plain text; `-` is standard input
@@ -40,10 +40,10 @@ pub struct PredictArgs {
     /// Give probabilities of the K most probable labels only
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     top_k: Option<u32>,
-    /// Repeat the columns of each input in its line
+    /// Put the columns of each input into its line too
     #[arg(long)]
     keep_columns: bool,
-    /// Examples in a batch
+    /// Examples in a batch, instead of what the run file says
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
     /// Use the weights of this model or adapter folder instead of the run's

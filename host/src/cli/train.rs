@@ -12,18 +12,18 @@ use super::{Failure, Output, engine, run_file};
 /// Train the model of a run file
 ///
 /// The run file is checked whole before anything is loaded. The result, its scores, logs and
-/// checkpoints go to the run's folder, `runs/NAME`. Ctrl-C saves and says how to go on.
+/// checkpoints go to the run's folder, `runs/NAME`. Ctrl-C saves a checkpoint and says how to go on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tenon train configs/spam-lora.toml
-  tenon train configs/spam-lora.toml --set train.epochs=1 --set run.name=short
-  tenon train --resume runs/spam-lora")]
+  tenon train configs/quickstart.toml
+  tenon train configs/quickstart.toml --set train.epochs=1 --set run.name=short
+  tenon train --resume runs/quickstart")]
 pub struct TrainArgs {
     /// The run file, or the folder of a run to go on with
     #[arg(value_name = "RUN", required_unless_present = "resume")]
     run: Option<PathBuf>,
-    /// Go on with an unfinished run, named here or as RUN
+    /// Go on with an unfinished run, which is named here or as RUN
     #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "overwrite")]
     resume: Option<Option<PathBuf>>,
     /// Delete an earlier run of this name and start anew
