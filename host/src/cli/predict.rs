@@ -28,7 +28,7 @@ pub struct PredictArgs {
     /// Texts to predict for
     #[arg(value_name = "TEXT", conflicts_with = "input")]
     texts: Vec<String>,
-    /// A text to predict for, also one that begins with `-`; repeatable
+    /// A text to predict for, also one that begins with `-`, as in `--text=-5`; repeatable
     #[arg(long = "text", value_name = "TEXT", conflicts_with = "input")]
     more_texts: Vec<String>,
     /// Files to predict for: jsonl, csv, tsv, parquet, or plain text; `-` is standard input

@@ -26,7 +26,9 @@ pub fn build(locked: bool) -> Result<Duration> {
         if locked {
             cargo.arg("--locked");
         }
-        run(&mut cargo).context("the plugin guide's crate")?;
+        run(&mut cargo).context(
+            "the plugin guide's crate (where only its Cargo.lock is out of date, `cargo xtask docs` mends it)",
+        )?;
         if command == "build" {
             built = start.elapsed();
         }
