@@ -109,7 +109,7 @@ fn describe(text: &mut String, table: &str, kind: Kind, component: &ComponentInf
     let _ = write!(text, "\n### `{}`\n\n", component.id);
     let about = component.doc.trim_end_matches('.');
     let full = component.full_name();
-    let _ = write!(text, "{}. In full: `{full}`.\n", escaped(about));
+    let _ = writeln!(text, "{}. In full: `{full}`.", escaped(about));
     for line in facts(kind, &component.extra) {
         let _ = write!(text, "\n{line}\n");
     }
