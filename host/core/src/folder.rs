@@ -12,9 +12,10 @@
 //!   checkpoints/        step-00000120/ …, best/
 //!   model/ or adapter/  the result, as Hugging Face or PEFT lay it out
 //!   artifacts/          files that components left
+//!   .lock               held by the process that trains here
 //! ```
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,12 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
     root: PathBuf,
+}
+
+/// A run folder that this process trains in.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
 }
 
 impl RunFolder {
@@ -100,6 +107,19 @@ impl RunFolder {
     #[must_use]
     pub fn adapter(&self) -> PathBuf {
         self.root.join("adapter")
+    }
+
+    /// Takes the folder, which must exist, for this process to train in, until the lock is dropped
+    /// or the process ends, however it ends. `None`: another process has it.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made. Where the file system knows no locks, none is taken.
+    pub fn lock(&self) -> io::Result<Option<Lock>> {
+        let file = File::create(self.root.join(".lock"))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Lock { _file: file })),
+        }
     }
 
     /// Files that components left.
@@ -322,5 +342,15 @@ mod tests {
         fs::write(path.join("run.toml"), "").expect("a file");
         remove_folder(&path).expect("removed");
         assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn one_process_at_a_time_trains_in_a_folder() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::new(parent.path());
+        let lock = folder.lock().expect("a lock").expect("a free folder");
+        assert!(folder.lock().expect("a lock").is_none());
+        drop(lock);
+        assert!(folder.lock().expect("a lock").is_some());
     }
 }

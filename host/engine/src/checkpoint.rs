@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tenon_core::folder::{remove_leftovers, write_folder_atomically};
@@ -50,6 +50,8 @@ pub struct State {
     pub seen: Seen,
     /// Digest of the settings that must not change between the parts of a run.
     pub settings: String,
+    /// Digest of the data that must not change either.
+    pub data: String,
 }
 
 /// Sums of the normalised losses of optimizer steps; JSON numbers round-trip `f64` exactly.
@@ -125,7 +127,7 @@ impl Checkpoints {
             Ok(())
         })
         .with_context(|| format!("writing the checkpoint {}", path.display()))?;
-        let all = self.all()?;
+        let all = all(&self.folder)?;
         for (_, old) in all.iter().take(all.len().saturating_sub(self.keep)) {
             fs::remove_dir_all(old).with_context(|| format!("removing {}", old.display()))?;
         }
@@ -160,50 +162,73 @@ impl Checkpoints {
     /// # Errors
     /// The folder cannot be read.
     pub fn latest(&self) -> Result<Option<PathBuf>> {
-        Ok(self.all()?.pop().map(|(_, path)| path))
-    }
-
-    fn all(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder)
-            .with_context(|| format!("reading {}", self.folder.display()))?
-        {
-            let path = entry?.path();
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let step = name
-                .strip_prefix("step-")
-                .and_then(|step| step.parse().ok());
-            found.extend(step.map(|step| (step, path)));
-        }
-        found.sort_unstable();
-        Ok(found)
+        latest_in(&self.folder)
     }
 }
 
-/// Takes a checkpoint over: parameters, optimizer, state.
+/// The latest whole checkpoint in the folder of a run that may be in training: nothing is changed.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn latest_in(folder: &Path) -> Result<Option<PathBuf>> {
+    match folder.is_dir() {
+        true => Ok(all(folder)?.pop().map(|(_, path)| path)),
+        false => Ok(None),
+    }
+}
+
+/// All whole checkpoints with their steps, in order.
+fn all(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let step = name
+            .strip_prefix("step-")
+            .and_then(|step| step.parse().ok());
+        found.extend(step.map(|step| (step, path)));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Takes a checkpoint over: parameters, optimizer, state. `expected` has the digests of this run.
 ///
 /// # Errors
 /// A file is missing or broken, or it is of another run.
-pub fn load(path: &Path, settings: &str, optimizer: &mut Optimizer) -> Result<State> {
-    let context = || format!("resuming from {}", path.display());
-    let text = fs::read_to_string(path.join("state.json")).with_context(context)?;
-    let state: State = serde_json::from_str(&text).with_context(context)?;
+pub fn load(path: &Path, expected: &State, optimizer: &mut Optimizer) -> Result<State> {
+    let context = || {
+        format!(
+            "resuming from {}; if it is damaged, delete that folder: --resume then goes on from the checkpoint \
+             before it, or from the start",
+            path.display()
+        )
+    };
+    let text = fs::read_to_string(path.join("state.json"))
+        .with_context(|| format!("reading {}", path.join("state.json").display()))
+        .with_context(context)?;
+    let state: State = serde_json::from_str(&text)
+        .with_context(|| format!("reading {}", path.join("state.json").display()))
+        .with_context(context)?;
     ensure!(
         state.format == FORMAT,
         "{}: written in format {} by another version of tenon; this one reads {FORMAT}",
         path.display(),
         state.format,
     );
-    if state.settings != settings {
-        bail!(
-            "{}: this run was made with other settings, so it cannot be continued with these; give the new run \
-             another name, or delete the old one with --overwrite",
-            path.display(),
-        );
-    }
+    ensure!(
+        state.settings == expected.settings,
+        "{}: this checkpoint was made with other settings, so it cannot be continued with these",
+        path.display(),
+    );
+    ensure!(
+        state.data == expected.data,
+        "{}: this checkpoint was made with other data: the examples are not those that the run began with",
+        path.display(),
+    );
     load_params(&path.join("trainable.safetensors"), optimizer).with_context(context)?;
     let mut weights =
         Weights::open_file(&path.join("optimizer.safetensors")).with_context(context)?;

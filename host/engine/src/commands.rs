@@ -6,37 +6,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tenon_core::config::options::Resume;
 use tenon_core::config::{Catalog, ComponentSettings, Kind, Pretrained, RunSettings};
 use tenon_core::data::Prepared;
 use tenon_core::folder::{RunFolder, write_atomically};
 use tenon_core::registry::{Pins, Registry, used};
 use tenon_core::request::{
-    Command, EarlierRun, EngineRequest, EvaluateOn, EvaluateRequest, MergeRequest, PredictRequest,
-    Split, TrainRequest, Weights, exit,
+    Command, EngineRequest, EvaluateOn, EvaluateRequest, MergeRequest, PredictRequest, Split,
+    TrainRequest, Weights, exit,
 };
 use tenon_plugin_api::host::Plugin;
 use tenon_plugin_api::model::Forward;
 
 use crate::checkpoint::{self, Checkpoints};
 use crate::data::{self, Discovered, Splits, TaskEncoder};
-use crate::evaluate::evaluate;
+use crate::evaluate::{Evaluation, Stopped, evaluate};
 use crate::export::{self, Merge};
+use crate::place::{self, Earlier, RunState};
 use crate::predict::{self, Lines};
 use crate::report::Reporter;
 use crate::services;
 use crate::session::{OpenTask, Session, open_task};
 use crate::summary::{self, Phases};
 use crate::train::{End, Trainer, training_summary};
-
-/// What a run folder keeps for evaluation and prediction.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct RunState {
-    /// What the training data held.
-    data: Discovered,
-}
 
 /// Does what a request asks for.
 ///
@@ -67,15 +59,40 @@ pub fn run(request: &EngineRequest, linked: Vec<Plugin>) -> Result<i32> {
 }
 
 fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest) -> Result<i32> {
+    let folder = RunFolder::new(request.settings.run.folder());
+    match train_in(&folder, request, registry, engine) {
+        // The rest of the run is as it was at the latest checkpoint, or at the start.
+        Err(error) if error.is::<Stopped>() && RunFolder::is_run(folder.root()) => {
+            services::say(&format!("stopped; {}", to_go_on(&folder)));
+            Ok(exit::INTERRUPTED)
+        }
+        Err(error) if error.is::<Stopped>() => {
+            services::say("stopped before the training began");
+            Ok(exit::INTERRUPTED)
+        }
+        outcome => outcome,
+    }
+}
+
+/// How to resume the run in `folder`. Its folder names it whatever layers its run file had.
+fn to_go_on(folder: &RunFolder) -> String {
+    format!("to go on: tenon train --resume {}", folder.root().display())
+}
+
+fn train_in(
+    folder: &RunFolder,
+    request: &TrainRequest,
+    registry: Arc<Registry>,
+    engine: &EngineRequest,
+) -> Result<i32> {
     let mut phases = Phases::start();
     let settings = request.settings.clone();
-    let folder = RunFolder::new(settings.run.folder());
-    let resume = take_folder(request, &folder)?;
+    let earlier = place::decide(request, folder)?;
+    let resume = earlier == Earlier::Continued;
     let pins = registry.pins(used(&settings))?;
     if resume && !request.allow_changed_plugins && folder.pins().is_file() {
         Pins::load(&folder.pins())?.verify(&pins)?;
     }
-    services::set_artifacts(folder.artifacts());
 
     let task = open_task(&registry, &settings)?;
     let splits = Splits::open(&settings.data, &task.info.columns, settings.run.seed)?;
@@ -85,6 +102,7 @@ fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest
     );
     let found = splits.discover(&settings.data, &task.info.columns)?;
     phases.end("data");
+    services::at(settings.run.seed, 0, 0);
     let mut session = Session::open(settings, registry, task, found)?;
     phases.end("model");
 
@@ -98,13 +116,14 @@ fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest
     let (validation, test) = (prepared(Split::Validation)?, prepared(Split::Test)?);
     phases.end("tokenization");
 
-    write_run_files(&folder, request, &pins, &session)?;
+    let _lock = place::take(folder, earlier, request, &pins, &session)?;
+    services::set_artifacts(folder.artifacts());
     let checkpoints = Checkpoints::open(
         folder.checkpoints(),
         session.settings.train.keep_checkpoints,
     )?;
     let quiet = engine.terminal.verbosity < 0;
-    let report = Reporter::new(&folder, !resume, quiet)?;
+    let report = Reporter::new(folder, !resume, quiet)?;
     let (trainable, all) = session.parameters();
     report.say(&format!(
         "{}: {trainable} of {all} parameters are trained ({:.2} %) on {}, {} threads",
@@ -113,7 +132,6 @@ fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest
         summary::device_name(session.device),
         tch::get_num_threads(),
     ));
-    let seed = session.settings.run.seed;
     let mut trainer = Trainer::new(&mut session, train, validation, checkpoints, report, resume)?;
     let began = Instant::now();
     let end = trainer.run()?;
@@ -121,35 +139,46 @@ fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest
     phases.end("training");
     trainer.report.end();
     if end == End::Interrupted {
-        let step = trainer.state.position.step;
-        trainer.report.say(&format!(
-            "stopped after step {step} of {}; to go on: tenon train {} --resume",
-            trainer.total(),
-            request.run_file.path.display(),
-        ));
+        let (step, total) = (trainer.state.position.step, trainer.total());
+        let line = format!("stopped after step {step} of {total}; {}", to_go_on(folder));
+        trainer.report.say(&line);
         return Ok(exit::INTERRUPTED);
     }
+    conclude(&mut trainer, folder, test, end, seconds, phases, engine)
+}
+
+/// Evaluates, and writes the result and the summary.
+fn conclude(
+    trainer: &mut Trainer<'_>,
+    folder: &RunFolder,
+    test: Option<Arc<Prepared>>,
+    end: End,
+    seconds: f64,
+    mut phases: Phases,
+    engine: &EngineRequest,
+) -> Result<i32> {
+    let position = &trainer.state.position;
     services::at(
-        seed,
-        trainer.state.position.epoch,
-        trainer.state.position.step,
+        trainer.session.settings.run.seed,
+        position.epoch,
+        position.step,
     );
     let best = trainer.restore_best()?;
     let mut scores = serde_json::Map::new();
-    for (split, prepared) in [
-        (Split::Validation, trainer.validation.clone()),
-        (Split::Test, test),
-    ] {
-        if let Some(prepared) = prepared {
-            let found = trainer.evaluate(&prepared, split.name())?;
-            trainer
-                .report
-                .say(&format!("{}: {}", split.name(), found.line()));
-            scores.insert(split.name().to_owned(), summary::evaluation(&found));
-        }
+    let mut tell = |trainer: &Trainer<'_>, split: Split, found: &Evaluation| {
+        let line = format!("{}: {}", split.name(), found.line());
+        trainer.report.say(&line);
+        scores.insert(split.name().to_owned(), summary::evaluation(found));
+    };
+    if let Some(found) = trainer.final_validation()? {
+        tell(trainer, Split::Validation, &found);
+    }
+    if let Some(test) = test {
+        let found = trainer.evaluate(&test, Split::Test.name())?;
+        tell(trainer, Split::Test, &found);
     }
     phases.end("evaluation");
-    let mut training = training_summary(&trainer, seconds)?;
+    let mut training = training_summary(trainer, seconds)?;
     training["ended"] = json!(if end == End::EarlyStopped {
         "early-stopped"
     } else {
@@ -157,7 +186,7 @@ fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest
     });
     training["best_step"] = json!(best);
     training["first_step_seconds"] = json!(trainer.report.first_step_seconds());
-    training["evaluation_and_checkpoint_seconds"] = json!(trainer.aside);
+    training["seconds_to_first_step"] = json!(trainer.report.seconds_to_first_step());
     let is_adapter = export::result(trainer.session, &folder.model(), &folder.adapter())?;
     phases.end("export");
     let text = summary::run(trainer.session, training, scores, &phases);
@@ -177,67 +206,6 @@ fn train(request: &TrainRequest, registry: Arc<Registry>, engine: &EngineRequest
         println!("{}", text.to_string_pretty()?);
     }
     Ok(exit::OK)
-}
-
-/// Decides what becomes of an earlier run in the folder; returns whether it is continued.
-fn take_folder(request: &TrainRequest, folder: &RunFolder) -> Result<bool> {
-    let root = folder.root();
-    let exists = RunFolder::is_run(root);
-    let finished = folder.summary().is_file();
-    let resume = request.settings.train.resume;
-    let must = request.earlier == EarlierRun::Resume || resume == Resume::Require;
-    if request.earlier == EarlierRun::Overwrite {
-        if exists {
-            fs::remove_dir_all(root).with_context(|| format!("removing {}", root.display()))?;
-        } else if root.exists() && fs::read_dir(root)?.next().is_some() {
-            bail!(
-                "{}: --overwrite deletes only folders of runs, which this is not",
-                root.display()
-            );
-        }
-        return Ok(false);
-    }
-    if must && !exists {
-        bail!("{}: there is no run to resume", root.display());
-    }
-    if exists && finished {
-        bail!(
-            "{}: this run is finished; --overwrite starts it anew, another run.name keeps both",
-            root.display()
-        );
-    }
-    if exists && !must && resume == Resume::Never {
-        bail!(
-            "{}: there is an unfinished run; --resume goes on with it, --overwrite starts anew",
-            root.display()
-        );
-    }
-    Ok(exists)
-}
-
-fn write_run_files(
-    folder: &RunFolder,
-    request: &TrainRequest,
-    pins: &Pins,
-    session: &Session,
-) -> Result<()> {
-    fs::create_dir_all(folder.root())
-        .with_context(|| format!("making {}", folder.root().display()))?;
-    let state = RunState {
-        data: session.found.clone(),
-    };
-    let files = [
-        (folder.origins(), request.run_file.with_origins.clone()),
-        (folder.pins(), pins.to_toml()?),
-        (folder.state(), serde_json::to_string_pretty(&state)?),
-        // Last: a folder with a run.toml is a run.
-        (folder.run_file(), request.run_file.resolved.clone()),
-    ];
-    for (path, text) in files {
-        write_atomically(&path, text.as_bytes())
-            .with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
 }
 
 /// Encodes a split for a session.
@@ -295,11 +263,7 @@ fn choose(settings: &RunSettings, weights: &Weights, registry: &Registry) -> Res
         Weights::Pretrained => {}
         Weights::Run(root) => {
             let folder = RunFolder::new(root.clone());
-            let text = fs::read_to_string(folder.state())
-                .with_context(|| format!("reading {}", folder.state().display()))?;
-            let state: RunState = serde_json::from_str(&text)
-                .with_context(|| format!("reading {}", folder.state().display()))?;
-            choice.found = Some(state.data);
+            choice.found = Some(RunState::read(&folder)?.data);
             let finished = folder.summary().is_file();
             if finished && folder.adapter().is_dir() {
                 choice.adapter = Some(folder.adapter());
@@ -307,7 +271,7 @@ fn choose(settings: &RunSettings, weights: &Weights, registry: &Registry) -> Res
                 choice.settings.model.pretrained = Some(Pretrained::Folder(folder.model()));
                 choice.settings.peft = None;
             } else {
-                let latest = Checkpoints::open(folder.checkpoints(), 1)?.latest()?;
+                let latest = checkpoint::latest_in(&folder.checkpoints())?;
                 let latest = latest.with_context(|| {
                     format!("{}: no result and no checkpoint yet", root.display())
                 })?;

@@ -10,10 +10,10 @@ use tch::{Device, Tensor};
 use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{DataSettings, HeldOut, SourceSettings};
 use tenon_core::data::{
-    BadRows, Batch, Buffer, CacheKey, Collate, DType, Dataset, Encode, EncodeOptions, Examples,
-    Field, FieldSpec, HfTokenizer, Labels, OpenOptions, PrepareOptions, Prepared, Projection,
-    Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize, Truncation, Value, View,
-    split,
+    BadRows, Batch, Buffer, CacheKey, Collate, DType, DataError, Dataset, Encode, EncodeOptions,
+    Examples, Field, FieldSpec, HfTokenizer, Labels, OpenOptions, PrepareOptions, Prepared,
+    Projection, Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize, Truncation, Value,
+    View, split,
 };
 use tenon_core::request::Split;
 use tenon_plugin_api::error::StdError;
@@ -24,6 +24,7 @@ use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::tokenizer::{self as api, HostTokenizer, SharedTokenizer};
 use tenon_plugin_api::values::{ValueKind, Values};
 
+use crate::evaluate::Stopped;
 use crate::services;
 
 /// The splits of a run's data; each holds different rows.
@@ -531,7 +532,11 @@ pub fn prepare(
                 !services::interrupted()
             },
         },
-    )?;
+    )
+    .map_err(|error| match error {
+        DataError::Cancelled => Stopped.into(),
+        error => anyhow::Error::from(error),
+    })?;
     let skipped = prepared.skipped();
     if skipped.count > 0 {
         let first = skipped.first.first().map_or("", String::as_str);

@@ -15,6 +15,7 @@ mod export;
 mod hub;
 mod optimizer;
 mod params;
+mod place;
 mod predict;
 mod report;
 mod schedule;

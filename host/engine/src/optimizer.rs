@@ -56,11 +56,14 @@ impl Optimizer {
         &mut self.slots
     }
 
-    /// Forgets the gradients.
-    pub fn zero_grad(&mut self) {
-        for slot in &mut self.slots {
-            slot.param.zero_grad();
-        }
+    /// Forgets the gradients. A parameter that a step does not use then has none in it, and is left
+    /// alone, whether or not it was used in the steps before.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn forget_grads(&self) -> Result<()> {
+        let params: Vec<_> = self.slots.iter().map(|slot| &slot.param).collect();
+        Ok(optim::forget_grads(&params)?)
     }
 
     /// Divides all gradients by `weight`.

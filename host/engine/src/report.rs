@@ -16,6 +16,7 @@ use tenon_core::folder::RunFolder;
 
 use crate::evaluate::Evaluation;
 use crate::services::{self, Bar};
+use crate::summary;
 
 /// Writes a run's logs and draws its progress.
 pub struct Reporter {
@@ -118,9 +119,32 @@ impl Reporter {
         }
     }
 
+    /// Norm of the gradient of the latest step, before it was clipped; 0 before the first.
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn grad_norm(&self) -> Result<f64> {
+        Ok(match &self.grad_norm {
+            Some(norm) => norm.f_double_value(&[])?,
+            None => 0.0,
+        })
+    }
+
+    /// The step after which this part of the run began.
+    pub fn first_step(&self) -> u64 {
+        self.first_step
+    }
+
     /// Seconds from the start of training to the end of its first step.
     pub fn first_step_seconds(&self) -> Option<f64> {
         self.first_done
+    }
+
+    /// Seconds from the start of the process to the end of its first step: what a user waits for.
+    /// `None` where the system does not tell when a process began.
+    pub fn seconds_to_first_step(&self) -> Option<f64> {
+        let since = self.began.elapsed().as_secs_f64() - self.first_done?;
+        Some(summary::process_age()? - since)
     }
 
     /// Writes a log entry for a step.
@@ -128,10 +152,7 @@ impl Reporter {
     /// # Errors
     /// The disk is full.
     pub fn log_step(&mut self, step: u64, epoch: f64, loss: f64) -> Result<()> {
-        let norm = match &self.grad_norm {
-            Some(norm) => norm.f_double_value(&[])?,
-            None => f64::NAN,
-        };
+        let norm = self.grad_norm()?;
         let mut entry = json!({
             "step": step,
             "epoch": epoch,

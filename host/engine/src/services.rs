@@ -1,6 +1,7 @@
 //! What the engine does for plugins and for itself: progress, interruption, seeds, threads.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -145,11 +146,13 @@ fn progress_bar(what: &str, unit: &str, total: u64) -> ProgressBar {
     }
 }
 
-/// Prints a line to standard error without tearing the bars.
+/// Prints a line to standard error without tearing the bars. Whoever read it may be gone; what is
+/// being done goes on all the same.
 pub fn say(line: &str) {
+    let print = || drop(writeln!(std::io::stderr(), "{line}"));
     match shared() {
-        Some(shared) if shared.interactive => shared.bars.suspend(|| eprintln!("{line}")),
-        _ => eprintln!("{line}"),
+        Some(shared) if shared.interactive => shared.bars.suspend(print),
+        _ => print(),
     }
 }
 

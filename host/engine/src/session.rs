@@ -571,17 +571,25 @@ fn check_weights(store: &SharedStore) -> Result<()> {
     Ok(())
 }
 
+/// What may differ between the parts of a run: where it lies and how much of it is kept does not
+/// change what it computes.
+pub const FREE_TO_DIFFER: [&str; 5] = [
+    "run.output_dir",
+    "run.name",
+    "plugins.paths",
+    "train.resume",
+    "train.keep_checkpoints",
+];
+
 /// Digest of the settings that decide the result, which a resumed run must share.
 fn digest(settings: &RunSettings) -> String {
     let mut value = serde_json::to_value(settings).unwrap_or_default();
-    // Where a run lies and how much of it is kept does not change what it computes.
-    for (table, keys) in [
-        ("run", &["output_dir", "name"][..]),
-        ("plugins", &["paths"]),
-        ("train", &["resume", "keep_checkpoints"]),
-    ] {
+    for (table, key) in FREE_TO_DIFFER
+        .iter()
+        .filter_map(|path| path.split_once('.'))
+    {
         if let Some(table) = value.get_mut(table).and_then(Value::as_object_mut) {
-            keys.iter().for_each(|key| drop(table.remove(*key)));
+            table.remove(key);
         }
     }
     let hash = Sha256::digest(value.to_string());

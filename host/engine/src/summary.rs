@@ -58,18 +58,6 @@ pub fn run(
     phases: &Phases,
 ) -> Summary {
     let (trainable, all) = session.parameters();
-    let speed = |count: &str| {
-        let seconds = training["seconds"].as_f64().unwrap_or(0.0)
-            - training["evaluation_and_checkpoint_seconds"]
-                .as_f64()
-                .unwrap_or(0.0);
-        training[count]
-            .as_f64()
-            .map(|count| count / seconds.max(1e-9))
-    };
-    let mut training_part = training.clone();
-    training_part["examples_per_second"] = json!(speed("examples"));
-    training_part["tokens_per_second"] = json!(speed("tokens"));
     Summary(json!({
         "run": session.settings.run.name,
         "seed": session.settings.run.seed,
@@ -77,7 +65,7 @@ pub fn run(
         "device": device_name(session.device),
         "threads": tch::get_num_threads(),
         "parameters": {"trainable": trainable, "total": all},
-        "training": training_part,
+        "training": training,
         "scores": scores,
         "peak_memory_bytes": peak_memory(),
         "seconds": phases.seconds,
@@ -139,4 +127,18 @@ pub fn peak_memory() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Seconds since this process was started, by the kernel's record (in steps of 10 ms); `None` where
+/// the system does not tell.
+pub fn process_age() -> Option<f64> {
+    // Clock ticks of `/proc` in a second: 100 on every Linux, whatever the kernel counts in.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program may hold spaces and parentheses; the fields follow its last one.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let started: f64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let now: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    Some(now - started / TICKS)
 }

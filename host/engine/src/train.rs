@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 use tenon_core::config::options::Mode;
 use tenon_core::config::{Length, Rhythm, TrainSettings, Warmup};
@@ -20,7 +21,7 @@ use tenon_nn::optim::AdamW;
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::model::Forward;
 
-use crate::checkpoint::{self, Best, Checkpoints, State};
+use crate::checkpoint::{self, Best, Checkpoints, Seen, State};
 use crate::evaluate::{Evaluation, Stopped, batch_size, evaluate};
 use crate::optimizer::Optimizer;
 use crate::report::Reporter;
@@ -61,6 +62,10 @@ pub struct Trainer<'a> {
     loss: LossMeter,
     /// Seconds spent in evaluations and checkpoints.
     pub aside: f64,
+    /// What was consumed before this part of the run.
+    before: Seen,
+    /// The latest evaluation, and the step after which it was made.
+    latest: Option<(u64, Evaluation)>,
 }
 
 /// Sums losses on their device, so that no step waits for it.
@@ -89,21 +94,22 @@ impl<'a> Trainer<'a> {
             "nothing is trainable: the PEFT method freezes every parameter"
         );
         let mut optimizer = Optimizer::new(trainable)?;
-        let digest = session.digest.clone();
         let mut state = State {
-            settings: digest.clone(),
+            settings: session.digest.clone(),
+            data: digest(&train, validation.as_deref()),
             ..State::default()
         };
         let mut report = report;
         if resume {
             // A run that was killed before its first checkpoint begins again.
             if let Some(path) = checkpoints.latest()? {
-                state = checkpoint::load(&path, &digest, &mut optimizer)?;
+                state = checkpoint::load(&path, &state, &mut optimizer)?;
             }
             report.resume(state.log_bytes, state.position.step)?;
         }
         let seed = session.settings.run.seed;
         let loss = LossMeter::new(session.device, &state)?;
+        let before = state.seen;
         let mut trainer = Self {
             session,
             train,
@@ -117,6 +123,8 @@ impl<'a> Trainer<'a> {
             seed,
             loss,
             aside: 0.0,
+            before,
+            latest: None,
         };
         trainer.total = trainer.total_steps()?;
         ensure!(trainer.total > 0, "the settings ask for no training step");
@@ -177,6 +185,10 @@ impl<'a> Trainer<'a> {
         {
             return Ok(end);
         }
+        if self.is_out_of_patience() {
+            // It was killed after its last step, before its result was written.
+            return Ok(End::EarlyStopped);
+        }
         while self.state.position.step < self.total {
             let plan = Arc::new(self.plan(self.state.position.epoch)?);
             ensure!(!plan.is_empty(), "the training data makes no batch");
@@ -215,7 +227,7 @@ impl<'a> Trainer<'a> {
         services::at(self.seed, position.epoch, position.step);
         let seed = derive_seed(self.seed, position.epoch, position.step, "forward");
         let window = self.settings().gradient_accumulation_steps;
-        self.optimizer.zero_grad();
+        self.optimizer.forget_grads()?;
         let (mut sum, mut weight, mut batches) = (None::<Tensor>, 0.0, 0);
         for number in 0..window {
             let Some(batch) = loader.next() else { break };
@@ -308,7 +320,14 @@ impl<'a> Trainer<'a> {
             self.state.pending_evaluation = self.validation.is_some();
         }
         let end = self.evaluate_and_save(save || last)?;
-        Ok(end.filter(|end| !(last && *end == End::Interrupted)))
+        // After the last step nothing is left to stop but the evaluation.
+        let finished = last && !self.state.pending_evaluation;
+        Ok(end.filter(|end| !(finished && *end == End::Interrupted)))
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        let patience = self.settings().patience;
+        patience.is_some_and(|patience| self.state.stale >= patience)
     }
 
     /// Makes the evaluation that is due, then saves when asked to or when the run ends here. An
@@ -317,6 +336,8 @@ impl<'a> Trainer<'a> {
         let aside = Instant::now();
         let mut end = services::interrupted().then_some(End::Interrupted);
         if self.state.pending_evaluation && end.is_none() {
+            let position = &self.state.position;
+            services::at(self.seed, position.epoch, position.step);
             end = match self.validate() {
                 Ok(end) => {
                     self.state.pending_evaluation = false;
@@ -336,13 +357,18 @@ impl<'a> Trainer<'a> {
     fn log(&mut self, progress: f64) -> Result<()> {
         let step = self.state.position.step;
         let loss = self.loss.take()?;
-        if !loss.is_finite() {
-            bail!(
-                "the loss is {loss} at step {step}; the last checkpoint is untouched; try a lower \
-                 train.learning_rate, a warm-up, or train.max_grad_norm"
-            );
-        }
+        self.check_finite("loss", loss)?;
         self.report.log_step(step, progress, loss)
+    }
+
+    fn check_finite(&self, what: &str, value: f64) -> Result<()> {
+        let step = self.state.position.step;
+        ensure!(
+            value.is_finite(),
+            "the {what} is {value} at step {step}; the last checkpoint is untouched; try a lower \
+             train.learning_rate, a warm-up, or train.max_grad_norm"
+        );
+        Ok(())
     }
 
     /// Evaluates, and keeps the parameters when they are the best so far.
@@ -386,20 +412,21 @@ impl<'a> Trainer<'a> {
                 self.checkpoints.save_best(&self.optimizer)?;
             } else {
                 self.state.stale += 1;
-                end = settings
-                    .patience
-                    .filter(|patience| self.state.stale >= *patience)
-                    .map(|_| End::EarlyStopped);
+                end = self.is_out_of_patience().then_some(End::EarlyStopped);
             }
         }
         self.report
             .log_evaluation("validation", step, &found, better)?;
+        self.latest = Some((step, found));
         Ok(end)
     }
 
     fn save(&mut self) -> Result<()> {
-        self.state.log_bytes = self.report.sync()?;
         self.loss.store(&mut self.state)?;
+        // What is saved must be worth going on from.
+        self.check_finite("loss", self.state.loss.total)?;
+        self.check_finite("gradient's norm", self.report.grad_norm()?)?;
+        self.state.log_bytes = self.report.sync()?;
         let path = self.checkpoints.save(&self.state, &self.optimizer)?;
         tracing::debug!("saved {}", path.display());
         Ok(())
@@ -428,19 +455,44 @@ impl<'a> Trainer<'a> {
         Ok(self.loss.total.f_double_value(&[])? / self.state.position.step.max(1) as f64)
     }
 
-    /// The validation result as an evaluation of its own, after training.
+    /// What an evaluation of the parameters as they are now finds on the validation data; the
+    /// latest one serves when it was made of them.
+    ///
+    /// # Errors
+    /// As for [`evaluate`].
+    pub fn final_validation(&mut self) -> Result<Option<Evaluation>> {
+        let step = match &self.state.best {
+            Some(best) => best.step,
+            None => self.state.position.step,
+        };
+        match (self.latest.take(), &self.validation) {
+            (Some((made_after, found)), Some(_)) if made_after == step => Ok(Some(found)),
+            (_, Some(validation)) => self.evaluate(validation, "validation").map(Some),
+            (_, None) => Ok(None),
+        }
+    }
+
+    /// Evaluates a split with the parameters as they are now.
     ///
     /// # Errors
     /// As for [`evaluate`].
     pub fn evaluate(&self, prepared: &Arc<Prepared>, what: &str) -> Result<Evaluation> {
-        evaluate(
-            self.session,
-            prepared,
-            self.session.settings.evaluate.batch,
-            what,
-            |_, _| Ok(()),
-        )
+        let batch = self.session.settings.evaluate.batch;
+        evaluate(self.session, prepared, batch, what, |_, _| Ok(()))
     }
+}
+
+/// Digest of the data: the lengths of all examples, in order. Other texts have other lengths.
+fn digest(train: &Prepared, validation: Option<&Prepared>) -> String {
+    let mut hasher = Sha256::new();
+    for prepared in [Some(train), validation].into_iter().flatten() {
+        hasher.update((prepared.len() as u64).to_le_bytes());
+        for length in prepared.lengths().iter() {
+            hasher.update(length.to_le_bytes());
+        }
+    }
+    let hash = hasher.finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl LossMeter {
@@ -479,14 +531,24 @@ impl LossMeter {
     }
 }
 
-/// What the log says of the trained part, for `summary.json`.
+/// What `summary.json` says of the training. Counts and the loss are those of the whole run;
+/// seconds and speeds those of its last part, from `resumed_from_step` on, without evaluations and
+/// checkpoints.
+///
+/// # Errors
+/// libtorch fails.
 pub fn training_summary(trainer: &Trainer<'_>, seconds: f64) -> Result<serde_json::Value> {
-    let seen = trainer.state.seen;
+    let (seen, before) = (trainer.state.seen, trainer.before);
+    let computing = (seconds - trainer.aside).max(1e-9);
     Ok(json!({
         "steps": trainer.state.position.step,
+        "resumed_from_step": trainer.report.first_step(),
         "loss": trainer.mean_loss()?,
         "examples": seen.examples,
         "tokens": seen.tokens,
-        "seconds": seconds,
+        "seconds": computing,
+        "evaluation_and_checkpoint_seconds": trainer.aside,
+        "examples_per_second": (seen.examples - before.examples) as f64 / computing,
+        "tokens_per_second": (seen.tokens - before.tokens) as f64 / computing,
     }))
 }

@@ -50,6 +50,15 @@ char* tenon_nn_adamw(at::Tensor* const* params, at::Tensor* const* grads, at::Te
   });
 }
 
+// Takes the gradients of all tensors away, so that they have none. Same answer as above.
+char* tenon_nn_forget_grads(at::Tensor* const* tensors, size_t count) {
+  return guarded([&] {
+    for (size_t i = 0; i < count; ++i) {
+      tensors[i]->mutable_grad().reset();
+    }
+  });
+}
+
 // The L2 norm of all gradients together, as a scalar tensor in *norm. Same answer as above.
 char* tenon_nn_grad_norm(at::Tensor* const* grads, size_t count, at::Tensor** norm) {
   return guarded([&] {

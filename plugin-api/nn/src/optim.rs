@@ -23,6 +23,7 @@ unsafe extern "C" {
         weight_decay: f64,
         eps: f64,
     ) -> *mut c_char;
+    fn tenon_nn_forget_grads(tensors: *const *const c_void, count: usize) -> *mut c_char;
     fn tenon_nn_grad_norm(
         grads: *const *const c_void,
         count: usize,
@@ -115,6 +116,17 @@ impl AdamW {
         };
         check(message)
     }
+}
+
+/// Takes the gradients of leaf tensors away: they have none until the next backward pass. (Zeroing
+/// would leave zeros, which an optimizer takes for gradients of 0 and steps on.)
+///
+/// # Errors
+/// libtorch refuses.
+pub fn forget_grads(params: &[&Tensor]) -> Result<(), TchError> {
+    let handles = handles(params);
+    // SAFETY: the handles are those of live tensors.
+    check(unsafe { tenon_nn_forget_grads(handles.as_ptr(), handles.len()) })
 }
 
 /// The L2 norm of all gradients together, a scalar on their device.

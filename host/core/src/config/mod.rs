@@ -13,6 +13,7 @@ mod assignments;
 mod catalog;
 mod columns;
 mod components;
+mod differences;
 mod draft;
 mod editor;
 mod files;
@@ -37,6 +38,7 @@ mod validate;
 mod words;
 
 pub use catalog::{Catalog, ComponentInfo, Kind, LookupError, Probe};
+pub use differences::differences;
 pub use draft::{Draft, Purpose, load};
 pub use editor::schema;
 pub use layers::LoadRequest;
