@@ -21,7 +21,8 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .file("csrc/bridge.cpp")
-        .file("csrc/optim.cpp");
+        .file("csrc/optim.cpp")
+        .file("csrc/product.cpp");
     // libtorch's parallel_for is a template over OpenMP; without the flag it would run on one thread.
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         build.flag("-fopenmp");

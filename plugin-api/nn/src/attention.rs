@@ -30,8 +30,9 @@ pub struct Attention<'a> {
 }
 
 impl Attention<'_> {
-    /// Attends. `q` is `[query tokens, heads·dim]`, `k` and `v` are `[key tokens, heads·dim]`; the result has
-    /// the shape of `q`. Differentiable by all three, once. Every sequence with queries needs a key.
+    /// Attends. `q` is `[query rows, heads·dim]`, `k` and `v` are `[key rows, heads·dim]`; the result has the
+    /// shape of `q`, zeros in the filler. Differentiable by all three, once. Every sequence with queries needs a
+    /// key.
     ///
     /// # Errors
     /// Shapes that do not fit the spans, and those of libtorch.
@@ -45,8 +46,8 @@ impl Attention<'_> {
     }
 
     fn check(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<(), TchError> {
-        let expected_q = [self.queries.tokens(), q.size().get(1).copied().unwrap_or(0)];
-        let expected_k = [self.keys.tokens(), expected_q[1]];
+        let expected_q = [self.queries.rows(), q.size().get(1).copied().unwrap_or(0)];
+        let expected_k = [self.keys.rows(), expected_q[1]];
         let fits = q.size() == expected_q
             && k.size() == expected_k
             && v.size() == expected_k
@@ -62,8 +63,8 @@ impl Attention<'_> {
             self.heads,
             self.queries.sequences(),
             self.keys.sequences(),
-            self.queries.tokens(),
-            self.keys.tokens(),
+            self.queries.rows(),
+            self.keys.rows(),
             q.size(),
             k.size(),
             v.size()

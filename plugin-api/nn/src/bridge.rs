@@ -34,6 +34,13 @@ unsafe extern "C" {
         free_message: unsafe extern "C" fn(*mut c_char),
     ) -> i32;
     fn tenon_nn_parallel_for(count: i64, grain: i64, range: RangeFn, closure: *mut c_void);
+    fn tenon_nn_has_onednn() -> i32;
+    fn tenon_nn_onednn_linear(
+        x: *const c_void,
+        weight: *const c_void,
+        bias: *const c_void,
+        output: *mut RawTensor,
+    ) -> *mut c_char;
 }
 
 type BackwardFn = unsafe extern "C" fn(
@@ -88,6 +95,53 @@ pub fn record(
         ));
     }
     Ok(output)
+}
+
+/// Whether libtorch has oneDNN's linear layer.
+pub(crate) fn has_onednn() -> bool {
+    // SAFETY: takes nothing; the answer is made once.
+    unsafe { tenon_nn_has_onednn() != 0 }
+}
+
+/// `x` `[rows, in]` times the transpose of `weight` `[out, in]`, plus `bias` `[out]`, by oneDNN; not recorded
+/// for a backward pass.
+///
+/// # Errors
+/// Those of libtorch.
+pub(crate) fn onednn_linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor, TchError> {
+    let bias = bias.map_or(ptr::null(), |bias| bias.as_ptr().cast());
+    let mut output = ptr::null_mut();
+    // SAFETY: the handles are those of live tensors; the output is ours when there is no message.
+    let message = unsafe {
+        tenon_nn_onednn_linear(
+            x.as_ptr().cast(),
+            weight.as_ptr().cast(),
+            bias,
+            &raw mut output,
+        )
+    };
+    if message.is_null() {
+        // SAFETY: an owned, defined tensor.
+        return Ok(unsafe { Tensor::from_ptr(output.cast()) });
+    }
+    // SAFETY: a string that strdup made.
+    let text = unsafe {
+        let text = std::ffi::CStr::from_ptr(message)
+            .to_string_lossy()
+            .into_owned();
+        libc_free(message.cast());
+        text
+    };
+    Err(TchError::Torch(text))
+}
+
+unsafe extern "C" {
+    #[link_name = "free"]
+    fn libc_free(memory: *mut c_void);
 }
 
 /// Calls `work(begin, end)` over disjoint ranges that cover `0..count`, on libtorch's threads. Ranges hold at

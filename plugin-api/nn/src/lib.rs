@@ -14,6 +14,7 @@ mod matmul;
 mod norm;
 pub mod optim;
 mod packing;
+mod product;
 mod simd;
 
 pub use activation::Activation;

@@ -5,6 +5,8 @@ use tenon_plugin_api::Result;
 use tenon_plugin_api::info::{Init, SiteInfo, SiteKind};
 use tenon_plugin_api::model::{Build, Forward, Site};
 
+use crate::product;
+
 /// A linear layer.
 #[derive(Debug)]
 pub struct Linear {
@@ -32,7 +34,7 @@ impl Linear {
     /// # Errors
     /// A last dimension that is not `in`, and those of libtorch.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(&self.weight, self.bias.as_ref())
+        product::linear(x, &self.weight, self.bias.as_ref())
     }
 
     /// Declares the layer as a site named like `build`: what it does (`role`), and in which layer of the model.

@@ -2,14 +2,22 @@
 //!
 //! [`Spans`] says where each sequence lies among the packed tokens; [`Packing`] also remembers where each
 //! token came from in the padded batch `[batch, time]`.
+//!
+//! Packed tensors have `rows ≥ tokens`: where matrix products gain from row counts that recur, a packing adds
+//! up to 63 rows of filler after the last token. They belong to no sequence, nothing that is asked for depends
+//! on them, and no gradient comes from them.
 
 use tch::{Device, Kind, TchError, Tensor};
+
+use crate::product;
 
 /// Where each sequence lies among packed tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spans {
     /// The first token of each sequence, and at the end the number of tokens.
     starts: Vec<i64>,
+    /// Rows of packed tensors come in multiples of this.
+    multiple: i64,
 }
 
 impl Spans {
@@ -22,7 +30,19 @@ impl Spans {
             end += length;
             starts.push(end);
         }
-        Self { starts }
+        Self {
+            starts,
+            multiple: 1,
+        }
+    }
+
+    /// The same, with filler up to the next row count that products gain from on `device`.
+    fn rounded(self, device: Device) -> Self {
+        let gains = device == Device::Cpu && product::prefers_onednn();
+        Self {
+            multiple: if gains { product::ROWS } else { 1 },
+            ..self
+        }
     }
 
     /// The first token of each sequence, and at the end the number of tokens: `[sequences + 1]`.
@@ -43,6 +63,12 @@ impl Spans {
         self.starts.last().copied().unwrap_or(0)
     }
 
+    /// How many rows packed tensors have: the tokens, and filler.
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        (self.tokens() + self.multiple - 1) / self.multiple * self.multiple
+    }
+
     /// The tokens of each sequence.
     pub fn lengths(&self) -> impl Iterator<Item = i64> + '_ {
         self.starts.windows(2).map(|pair| pair[1] - pair[0])
@@ -58,7 +84,10 @@ impl Spans {
     #[must_use]
     pub fn grown(&self, tokens: i64) -> Self {
         let lengths: Vec<i64> = self.lengths().map(|length| length + tokens).collect();
-        Self::from_lengths(&lengths)
+        Self {
+            multiple: self.multiple,
+            ..Self::from_lengths(&lengths)
+        }
     }
 
     /// The first token of each sequence: `[sequences]`, int64, indices into packed tokens.
@@ -83,25 +112,31 @@ impl Spans {
             .f_lt_tensor(&lengths)
     }
 
-    /// `[tokens, width]` to `[sequences, longest, width]`, zeros after each sequence's end.
+    /// `[rows, width]` to `[sequences, longest, width]`, zeros after each sequence's end.
     ///
     /// # Errors
     /// Those of libtorch.
     pub fn pad(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (sequences, longest, width) = (self.sequences(), self.longest(), x.size()[1]);
+        let tokens = x.f_narrow(0, 0, self.tokens())?;
         Tensor::f_zeros([sequences * longest, width], (x.kind(), x.device()))?
-            .f_index_copy(0, &self.places(x.device())?, x)?
+            .f_index_copy(0, &self.places(x.device())?, &tokens)?
             .f_view([sequences, longest, width])
     }
 
-    /// `[sequences, longest, width]` to `[tokens, width]`.
+    /// `[sequences, longest, width]` to `[rows, width]`, zeros in the filler.
     ///
     /// # Errors
     /// Those of libtorch.
     pub fn unpad(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let width = x.size()[2];
-        x.f_reshape([-1, width])?
-            .f_index_select(0, &self.places(x.device())?)
+        let tokens = x
+            .f_reshape([-1, width])?
+            .f_index_select(0, &self.places(x.device())?)?;
+        match self.rows() - self.tokens() {
+            0 => Ok(tokens),
+            filler => tokens.f_constant_pad_nd([0, 0, 0, filler]),
+        }
     }
 
     /// Each token's place in the padded tensor, row-major.
@@ -120,7 +155,8 @@ impl Spans {
 #[derive(Debug)]
 pub struct Packing {
     spans: Spans,
-    /// Each packed token's place in the padded batch, row-major: `[tokens]`, int64, on the batch's device.
+    /// Each packed row's place in the padded batch, row-major: `[rows]`, int64, on the batch's device. Filler
+    /// copies the first place.
     places: Tensor,
     batch: i64,
     time: i64,
@@ -163,9 +199,12 @@ impl Packing {
             }
             lengths.push(length);
         }
+        let device = attention_mask.device();
+        let spans = Spans::from_lengths(&lengths).rounded(device);
+        places.resize(spans.rows() as usize, 0);
         Ok(Self {
-            spans: Spans::from_lengths(&lengths),
-            places: Tensor::f_from_slice(&places)?.f_to_device(attention_mask.device())?,
+            places: Tensor::f_from_slice(&places)?.f_to_device(device)?,
+            spans,
             batch,
             time,
         })
@@ -176,9 +215,11 @@ impl Packing {
     /// # Errors
     /// Those of libtorch.
     pub fn full(batch: i64, time: i64, device: Device) -> Result<Self, TchError> {
+        let spans = Spans::from_lengths(&vec![time; batch as usize]).rounded(device);
+        let places = Tensor::f_arange(batch * time, (Kind::Int64, device))?;
         Ok(Self {
-            spans: Spans::from_lengths(&vec![time; batch as usize]),
-            places: Tensor::f_arange(batch * time, (Kind::Int64, device))?,
+            places: places.f_constant_pad_nd([0, spans.rows() - spans.tokens()])?,
+            spans,
             batch,
             time,
         })
@@ -190,7 +231,7 @@ impl Packing {
         &self.spans
     }
 
-    /// Each token's column in the padded batch: `[tokens]`, int64.
+    /// Each row's column in the padded batch: `[rows]`, int64.
     ///
     /// # Errors
     /// Those of libtorch.
@@ -198,7 +239,7 @@ impl Packing {
         self.places.f_remainder(self.time)
     }
 
-    /// `[batch, time]` or `[batch, time, width]` to `[tokens]` or `[tokens, width]`.
+    /// `[batch, time]` or `[batch, time, width]` to `[rows]` or `[rows, width]`.
     ///
     /// # Errors
     /// Those of libtorch.
@@ -206,14 +247,15 @@ impl Packing {
         x.f_flatten(0, 1)?.f_index_select(0, &self.places)
     }
 
-    /// `[tokens, width]` to `[batch, time, width]`, zeros where there is no token.
+    /// `[rows, width]` to `[batch, time, width]`, zeros where there is no token.
     ///
     /// # Errors
     /// Those of libtorch.
     pub fn unpack(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let width = x.size()[1];
+        let (width, tokens) = (x.size()[1], self.spans.tokens());
+        let places = self.places.f_narrow(0, 0, tokens)?;
         Tensor::f_zeros([self.batch * self.time, width], (x.kind(), x.device()))?
-            .f_index_copy(0, &self.places, x)?
+            .f_index_copy(0, &places, &x.f_narrow(0, 0, tokens)?)?
             .f_view([self.batch, self.time, width])
     }
 }

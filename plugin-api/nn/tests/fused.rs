@@ -1,7 +1,7 @@
 //! The fused kernels against the same computation by libtorch's operations, and the masks of dropout.
 
 use tch::{Device, Kind, Tensor};
-use tenon_nn::{Attention, Dropout, LayerNorm, Spans};
+use tenon_nn::{Attention, Dropout, LayerNorm, Linear, Packing, Spans};
 
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
@@ -37,6 +37,86 @@ fn close(what: &str, found: &Tensor, expected: &Tensor) {
     assert!(
         difference <= 1e-5 * scale,
         "{what} differs by {difference:e} of {scale:e}"
+    );
+}
+
+#[test]
+fn linear_layers_equal_libtorch_in_shapes_that_either_library_serves() {
+    for (shape, depth, width) in [
+        (vec![64], 48, 33),
+        (vec![2, 64], 96, 64),
+        (vec![65], 48, 40),
+        (vec![128], 40, 2),
+    ] {
+        let input: Vec<i64> = shape.iter().copied().chain([depth]).collect();
+        let inputs = [random(&input), random(&[width, depth]), random(&[width])];
+        let layer = |x: &[Tensor], bias: Option<usize>| {
+            let layer = Linear {
+                weight: x[1].shallow_clone(),
+                bias: bias.map(|bias| x[bias].shallow_clone()),
+            };
+            layer.forward(&x[0]).expect("a product")
+        };
+        check(&inputs, |x| layer(x, Some(2)));
+        check(&inputs[..2], |x| layer(x, None));
+    }
+}
+
+/// Columns of a wider matrix are read where they lie, by whichever library.
+#[test]
+fn linear_layers_read_inputs_whose_rows_lie_apart() {
+    check(&[random(&[64, 96]), random(&[40, 48])], |x| {
+        let layer = Linear {
+            weight: x[1].shallow_clone(),
+            bias: None,
+        };
+        layer.forward(&x[0].narrow(1, 16, 48)).expect("a product")
+    });
+}
+
+#[test]
+fn filler_behind_packed_tokens_changes_nothing() {
+    let mask = Tensor::from_slice2(&[[1_i64, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]]);
+    let packing = Packing::from_mask(&mask).expect("a packing");
+    let spans = packing.spans();
+    assert_eq!(spans.tokens(), 6);
+    assert!(spans.rows() == 6 || spans.rows() == 64, "{}", spans.rows());
+    assert_eq!(packing.columns().expect("columns").size(), [spans.rows()]);
+    let exact = Spans::from_lengths(&[3, 1, 2]);
+    let attend = |spans: &Spans, x: &Tensor| {
+        let attention = Attention {
+            queries: spans,
+            keys: spans,
+            heads: 2,
+            scale: 0.5,
+            dropout: Dropout::OFF,
+        };
+        attention.forward(x, x, x).expect("attention")
+    };
+    let padded = random(&[3, 4, 8]).set_requires_grad(true);
+    let packed = packing.pack(&padded).expect("packed");
+    let attended = attend(spans, &packed);
+    assert_eq!(attended.size(), [spans.rows(), 8]);
+    let out = packing.unpack(&attended).expect("unpacked");
+    let again = packing.pack(&padded).expect("packed").narrow(0, 0, 6);
+    let expected = attend(&exact, &again);
+    let slope = random(&[3, 4, 8]);
+    (&out * &slope).sum(Kind::Float).backward();
+    let found = padded.grad().copy();
+    padded.grad().zero_();
+    let back = packing.pack(&slope).expect("packed").narrow(0, 0, 6);
+    (&expected * back).sum(Kind::Float).backward();
+    close(
+        "context",
+        &attended.narrow(0, 0, 6),
+        &expected.to_kind(Kind::Double),
+    );
+    close("gradient", &found, &padded.grad().to_kind(Kind::Double));
+    assert_eq!(
+        spans
+            .unpad(&spans.pad(&attended).expect("padded"))
+            .expect("packed"),
+        attended
     );
 }
 

@@ -13,6 +13,7 @@ use libloading::Library;
 use tenon_plugin_api::host::{OpenError, Plugin};
 use thiserror::Error;
 
+use super::manifest::{ApiVersion, Manifest};
 use super::problem::Problem;
 use crate::request::ENTRY;
 
@@ -44,7 +45,7 @@ impl std::fmt::Debug for Opened {
 ///
 /// # Errors
 /// See [`Problem`].
-pub(super) fn open(path: &Path, symbol: &str) -> Result<Opened, Problem> {
+pub(super) fn open(path: &Path, manifest: &Manifest) -> Result<Opened, Problem> {
     let open_failed = |reason: String| Problem::Open { reason };
     if HANGS.load(Ordering::Relaxed) {
         let reason = "an initialiser of another plugin hangs in the dynamic linker";
@@ -52,11 +53,11 @@ pub(super) fn open(path: &Path, symbol: &str) -> Result<Opened, Problem> {
     }
     // Without a folder in it, the linker would look the name up elsewhere.
     let path = std::path::absolute(path).map_err(|error| open_failed(error.to_string()))?;
-    let symbol = symbol.to_owned();
+    let (symbol, api) = (manifest.symbol.clone(), manifest.api);
     let (sender, receiver) = mpsc::channel();
     let work = move || {
         let start = Instant::now();
-        let result = open_here(&path, &symbol).map(|plugin| Opened {
+        let result = open_here(&path, &symbol, api).map(|plugin| Opened {
             plugin,
             load_time: start.elapsed(),
         });
@@ -86,7 +87,7 @@ fn timeout_seconds() -> u64 {
     set.unwrap_or(TIMEOUT_SECONDS).max(1)
 }
 
-fn open_here(path: &Path, symbol: &str) -> Result<Plugin, Problem> {
+fn open_here(path: &Path, symbol: &str, api: ApiVersion) -> Result<Plugin, Problem> {
     let library = load(path).map_err(|reason| Problem::Open { reason })?;
     let address = find(&library, symbol).map_err(|reason| Problem::Open { reason })?;
     // The handle is dropped nowhere, so the library stays.
@@ -94,7 +95,12 @@ fn open_here(path: &Path, symbol: &str) -> Result<Plugin, Problem> {
     // SAFETY: the manifest says that `register!` exported the symbol, the allow-list was checked,
     // and the library stays.
     unsafe { Plugin::from_symbol(address) }.map_err(|error| match error {
-        OpenError::Layout { first, dump } => Problem::Layout { first, dump },
+        OpenError::Layout { first, dump } => Problem::Layout {
+            api,
+            ours: ApiVersion::ours(),
+            first,
+            dump,
+        },
         other => Problem::Start {
             reason: other.to_string(),
         },
@@ -192,7 +198,7 @@ impl Engine {
     }
 
     fn open_at(path: PathBuf) -> Result<Self, EngineError> {
-        calm_threads();
+        settle_libraries();
         let opened = load(&path).and_then(|library| {
             let entry = find(&library, ENTRY)?;
             std::mem::forget(library);
@@ -213,16 +219,27 @@ impl Engine {
     }
 }
 
-/// Has libtorch's threads wait asleep where they would spin, unless the user decided otherwise.
+/// Settings of the libraries inside libtorch, unless the user made them: each reads its own when it
+/// is loaded, with the engine.
 ///
 /// GNU OpenMP spins for milliseconds at every barrier. On cores that another process uses too, each
 /// such wait costs a time slice: training on two busy cores ran at half the speed. On idle cores
-/// both are equally fast. libgomp reads the variable when it is loaded, with the engine.
-fn calm_threads() {
-    let decided = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
-    if decided.iter().all(|name| std::env::var_os(name).is_none()) {
-        // SAFETY: the program has one thread until the engine is open.
-        unsafe { std::env::set_var("GOMP_SPINCOUNT", "1000") }
+/// both are equally fast. oneDNN keeps the kernels of the last 1024 shapes, some hundred MiB where
+/// the number of tokens varies; with the last 64 it is as fast.
+fn settle_libraries() {
+    for (name, value, instead_of) in [
+        ("GOMP_SPINCOUNT", "1000", "OMP_WAIT_POLICY"),
+        (
+            "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
+            "64",
+            "DNNL_PRIMITIVE_CACHE_CAPACITY",
+        ),
+    ] {
+        let is_set = |name| std::env::var_os(name).is_some();
+        if !is_set(name) && !is_set(instead_of) {
+            // SAFETY: the program has one thread until the engine is open.
+            unsafe { std::env::set_var(name, value) }
+        }
     }
 }
 

@@ -47,6 +47,10 @@ impl Plan {
         self.queries.last().copied().unwrap_or(0)
     }
 
+    fn key_tokens(&self) -> usize {
+        self.keys.last().copied().unwrap_or(0)
+    }
+
     fn longest_key(&self) -> usize {
         self.keys
             .windows(2)
@@ -104,14 +108,24 @@ impl Tokens {
     }
 }
 
-/// Returns the context `[query tokens, heads·dim]` and each row's `log Σ exp`, `[heads · query tokens]`.
+/// An uninitialised tensor in the shape of `like`, but for the rows after `tokens`, which are 0.
+fn empty(like: &Tensor, tokens: usize) -> Result<Tensor, TchError> {
+    let tensor = Tensor::f_empty(like.size(), (Kind::Float, Device::Cpu))?;
+    let filler = like.size()[0] - tokens as i64;
+    if filler > 0 {
+        let _ = tensor.f_narrow(0, tokens as i64, filler)?.f_zero_()?;
+    }
+    Ok(tensor)
+}
+
+/// Returns the context `[query rows, heads·dim]` and each row's `log Σ exp`, `[heads · query tokens]`.
 pub(super) fn forward(
     plan: &Plan,
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
 ) -> Result<(Tensor, Vec<f32>), TchError> {
-    let output = Tensor::f_empty(q.size(), (Kind::Float, Device::Cpu))?;
+    let output = empty(q, plan.query_tokens())?;
     let mut log_sums = vec![0.0; plan.heads * plan.query_tokens()];
     let (tokens, sums) = (
         [q, k, v, &output].map(Tokens::of),
@@ -132,8 +146,8 @@ pub(super) fn backward(
     log_sums: &[f32],
     gradient: &Tensor,
 ) -> Result<[Tensor; 3], TchError> {
-    let empty = |like: &Tensor| Tensor::f_empty(like.size(), (Kind::Float, Device::Cpu));
-    let gradients = [empty(q)?, empty(k)?, empty(v)?];
+    let (queries, keys) = (plan.query_tokens(), plan.key_tokens());
+    let gradients = [empty(q, queries)?, empty(k, keys)?, empty(v, keys)?];
     let [dq, dk, dv] = &gradients;
     let tokens = [q, k, v, gradient, dq, dk, dv].map(Tokens::of);
     parallel_for(plan.units(), 1, |begin, end| {
