@@ -151,7 +151,8 @@ fn config(session: &Session) -> Map<String, Value> {
 }
 
 /// Loads an adapter folder's tensors into the attached method's parameters. Every tensor of the
-/// file must have its place, and every trainable parameter its tensor.
+/// file must have its place, unless the method says that it is redundant, and every trainable
+/// parameter its tensor.
 ///
 /// # Errors
 /// The file is of another model or of other options; each stray name is told.
@@ -169,23 +170,33 @@ pub fn load_adapter(session: &Session, folder: &Path) -> Result<()> {
             None => lacking.push(file_name),
         }
     }
-    let place = folder.join("adapter_model.safetensors");
+    let mut stray = Vec::new();
+    for name in weights.unused() {
+        if !peft.handle.is_redundant(name).map_err(StdError)? {
+            stray.push(name.to_owned());
+        }
+    }
+    let faults = [("it lacks", &lacking), ("nothing here is named", &stray)];
+    let faults = faults.into_iter().filter(|(_, names)| !names.is_empty());
+    let faults: Vec<_> = faults
+        .map(|(what, names)| format!("{what} {}", first_of(names)))
+        .collect();
     ensure!(
-        lacking.is_empty(),
-        "{}: lacks {} tensors, the first: {}",
-        place.display(),
-        lacking.len(),
-        lacking[0]
-    );
-    let stray = weights.unused();
-    ensure!(
-        stray.is_empty(),
-        "{}: {} tensors fit nothing in this model, the first: {}",
-        place.display(),
-        stray.len(),
-        stray[0],
+        faults.is_empty(),
+        "{} is not of this model with these options: {}",
+        folder.join("adapter_model.safetensors").display(),
+        faults.join("; ")
     );
     Ok(())
+}
+
+/// The first of some names, and how many more there are.
+fn first_of(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first} and {} more", more.len()),
+    }
 }
 
 /// Merged weights, with what undoes the merge.

@@ -123,9 +123,12 @@ fn top_layers_and_the_head() {
     });
 }
 
+/// Whether a parameter of that name is trained.
+type Expected = fn(&str) -> bool;
+
 #[test]
 fn groups_roles_names_and_patterns() {
-    let cases: [(Value, usize, fn(&str) -> bool); 9] = [
+    let cases: [(Value, usize, Expected); 9] = [
         (json!("biases"), 19, |name| name.ends_with(".bias")),
         (json!("norms"), 10, |name| name.contains("LayerNorm")),
         (json!("embeddings"), 3, |name| {
@@ -188,6 +191,21 @@ fn the_head_may_be_pretrained() {
     }
     let plan = plan(&json!({}), &model).expect("a plan");
     assert_eq!(plan.trainable, ["classifier.weight", "classifier.bias"]);
+}
+
+/// A model of a later version may declare roles that this one does not know.
+#[test]
+fn unknown_roles_are_no_fault() {
+    let info = json!({"name": "router.weight", "shape": [2, 4], "role": "router"});
+    let info: ParamInfo = serde_json::from_value(info).expect("readable");
+    assert_eq!(info.role, Some(ParamRole::Other));
+    let mut model = bert();
+    model.parameters.push(info);
+    let plan = plan(&json!({"train": "router"}), &model).expect("a plan");
+    assert_eq!(
+        plan.trainable,
+        ["classifier.weight", "classifier.bias", "router.weight"]
+    );
 }
 
 #[test]
