@@ -38,12 +38,14 @@ pub enum Role {
     Metric,
     /// The workspace-level tests.
     Tests,
+    /// The programs that measure what the boundary costs: they link what others open.
+    Bench,
     /// This program.
     Xtask,
 }
 
 /// Every role, so that a check can tell that it saw all of them.
-const ROLES: [Role; 11] = [
+const ROLES: [Role; 12] = [
     Role::PluginApi,
     Role::Derive,
     Role::Nn,
@@ -54,6 +56,7 @@ const ROLES: [Role; 11] = [
     Role::Plugin,
     Role::Metric,
     Role::Tests,
+    Role::Bench,
     Role::Xtask,
 ];
 
@@ -75,6 +78,7 @@ impl Role {
             "tenon-core" => Self::Core,
             "tenon-engine" => Self::Engine,
             "tenon-tests" => Self::Tests,
+            "tenon-bench" => Self::Bench,
             "xtask" => Self::Xtask,
             _ => return None,
         })
@@ -89,6 +93,14 @@ impl Role {
             Self::Binary => &[Self::Core, Self::Engine, Self::PluginApi],
             Self::Engine => &[Self::Core, Self::PluginApi, Self::Nn],
             Self::Tests => &[Self::Testkit, Self::PluginApi],
+            Self::Bench => &[
+                Self::Core,
+                Self::Engine,
+                Self::PluginApi,
+                Self::Testkit,
+                Self::Plugin,
+                Self::Metric,
+            ],
             Self::Derive | Self::Xtask => &[],
         }
     }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod arrows;
+mod bench;
 mod cache;
 mod cargo;
 mod cargo_config;
@@ -108,6 +109,15 @@ enum Task {
         #[arg(long, value_enum, value_name = "STEP", conflicts_with = "only")]
         skip: Vec<check::Step>,
     },
+    /// Measure the figures of docs/benchmarks.md, against transformers and peft among others
+    ///
+    /// Builds in release, runs both sides in turn, and prints tables; what was measured, run by
+    /// run, goes to target/bench. Let nothing else run meanwhile.
+    #[command(after_help = "Examples:\n  \
+        cargo xtask bench --data ~/sst2 --python ~/venv/bin/python\n  \
+        cargo xtask bench --data ~/sst2 --only training --seeds 1 --max-steps 20\n  \
+        cargo xtask bench --only commands")]
+    Bench(bench::Options),
     /// Check that the packages depend on each other only as the architecture says
     ///
     /// Plugins link only plugin-api and nn, the host links no plugin, the command line and metrics
@@ -139,6 +149,7 @@ fn perform(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Check { only, skip } => check::check(&only, &skip),
+        Task::Bench(options) => bench::bench(&options),
         Task::Arrows => {
             println!("{}", check::arrows()?);
             Ok(())

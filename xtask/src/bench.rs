@@ -1,0 +1,154 @@
+//! `cargo xtask bench`: the figures of `docs/benchmarks.md`, measured.
+//!
+//! Each part prints a table in Markdown and leaves what it measured, run by run, in
+//! `target/bench/PART.json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::cache::Cache;
+use crate::cargo::repository;
+use crate::model;
+use crate::setup::{self, From};
+
+mod boundary;
+mod build;
+mod commands;
+mod data;
+mod figures;
+mod machine;
+mod memory;
+mod ours;
+mod peer;
+mod training;
+
+use machine::Machine;
+use ours::Built;
+use peer::Peer;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Training and evaluation against transformers and peft; needs --data
+    Training,
+    /// What plugins cost: opened against linked, and nanoseconds of a call; needs --data
+    Boundary,
+    /// Commands that do not compute
+    Commands,
+    /// Peak memory with data files of 2 GB, which go to the folder for temporary files
+    Memory,
+    /// Builds from nothing and after a change to one plugin, in a folder of their own
+    Build,
+}
+
+impl Part {
+    /// Those that run when none is named: the others take long or much space.
+    const USUAL: [Self; 3] = [Self::Training, Self::Boundary, Self::Commands];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Boundary => "boundary",
+            Self::Commands => "commands",
+            Self::Memory => "memory",
+            Self::Build => "build",
+        }
+    }
+}
+
+/// What to measure, and how often.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Measure this only (may be repeated)
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Vec<Part>,
+    /// Folder with SST-2 as stsa.binary.train and stsa.binary.dev: lines of `label text`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Python with what xtask/bench/requirements.txt lists; without it, an environment is made in
+    /// the cache (several GB)
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
+    /// Runs of each side with seeds of their own
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seeds: u32,
+    /// Epochs of a run
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: u32,
+    /// Stop a run after this many steps, whatever the epochs: to see that the bench works
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_steps: Option<u32>,
+    /// Runs of each side when opened plugins are held against linked ones
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+}
+
+/// What a part found.
+pub struct Findings {
+    /// Tables and remarks, in Markdown.
+    pub text: String,
+    /// All that was measured.
+    pub json: Value,
+}
+
+/// Measures, prints and writes what `options` ask for.
+///
+/// # Errors
+/// Something is missing (each with what to do about it), a run fails, or the two sides did not do
+/// the same work.
+pub fn bench(options: &Options) -> Result<()> {
+    let repository = repository();
+    let parts = match options.only.as_slice() {
+        [] => &Part::USUAL,
+        named => named,
+    };
+    // All that may be missing is found out before the first hour of building.
+    let trains = |part: &Part| matches!(part, Part::Training | Part::Boundary);
+    if parts.iter().any(trains) {
+        data::prepare(options.data.as_deref(), &folder(&repository).join("sst2"))?;
+    }
+    let peer = match parts.contains(&Part::Training) {
+        true => Some(Peer::find(options.python.as_deref())?),
+        false => None,
+    };
+    setup::setup(&repository, From::Auto)?;
+    model::obtain(&repository, &Cache::open()?)?;
+    let machine = Machine::here();
+    println!("{machine}");
+    for part in parts {
+        println!("\n── {}", part.name());
+        let findings = match part {
+            Part::Training => {
+                let peer = peer.as_ref().context("a peer was found above")?;
+                training::measure(options, &Built::new()?, peer)?
+            }
+            Part::Boundary => boundary::measure(options, &Built::new()?)?,
+            Part::Commands => commands::measure(&Built::new()?)?,
+            Part::Memory => memory::measure()?,
+            Part::Build => build::measure(&folder(&repository).join("build"))?,
+        };
+        println!("\n{}", findings.text);
+        keep(&repository, *part, &machine, findings.json)?;
+    }
+    Ok(())
+}
+
+/// The folder of all that a bench makes.
+fn folder(repository: &Path) -> PathBuf {
+    repository.join("target").join("bench")
+}
+
+/// Writes what a part measured.
+fn keep(repository: &Path, part: Part, machine: &Machine, measured: Value) -> Result<()> {
+    let folder = folder(repository);
+    let path = folder.join(format!("{}.json", part.name()));
+    let whole = json!({"part": part.name(), "machine": machine.json(), "measured": measured});
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    fs::write(&path, format!("{whole:#}\n"))
+        .with_context(|| format!("writing {}", path.display()))?;
+    println!("written: {}", path.display());
+    Ok(())
+}
