@@ -72,16 +72,25 @@ fn provide(what: &What, program: &Program) -> Result<String> {
             Ok(fence(language(path), &item))
         }
         What::Output(line) => {
-            let mut words = line.split_whitespace();
-            if words.next() != Some("tenon") {
-                bail!("`{line}`: only what `tenon` prints can be shown");
-            }
-            let output = program.run(&words.collect::<Vec<_>>())?;
-            let text = format!("$ {}\n{}", wrapped(line), blocks::without_hashes(&output));
-            Ok(fence("console", &text))
+            let output = program.run(&arguments(line)?)?;
+            Ok(session(line, &blocks::without_hashes(&output)))
         }
+        What::Failure(line) => Ok(session(line, &program.fail(&arguments(line)?)?)),
         What::Components => program.components(),
     }
+}
+
+/// The arguments in a command line of `tenon`.
+fn arguments(line: &str) -> Result<Vec<&str>> {
+    match line.split_whitespace().collect::<Vec<_>>().split_first() {
+        Some((&"tenon", arguments)) => Ok(arguments.to_vec()),
+        _ => bail!("`{line}`: only what `tenon` prints can be shown"),
+    }
+}
+
+/// A command line and what it printed.
+fn session(line: &str, output: &str) -> String {
+    fence("console", &format!("$ {}\n{output}", wrapped(line)))
 }
 
 /// A command line as it can be typed, broken before its options when it is long.
@@ -199,7 +208,7 @@ mod tests {
             blocks::fill(&text, |what| {
                 seen += 1;
                 match what {
-                    What::Output(_) | What::Components => Ok(String::new()),
+                    What::Output(_) | What::Failure(_) | What::Components => Ok(String::new()),
                     What::File(path) => read(path),
                     What::Item { path, start } => excerpt::item(&read(path)?, start),
                 }

@@ -17,6 +17,8 @@ pub enum What {
     },
     /// `output tenon …`: the command line and what it prints.
     Output(String),
+    /// `failure tenon …`: the command line, which fails, and what it says of that.
+    Failure(String),
     /// `components`: a table of the components in the box.
     Components,
 }
@@ -28,6 +30,7 @@ impl What {
             ("components", "") => Ok(Self::Components),
             ("file", path) if !path.is_empty() => Ok(Self::File(path.to_owned())),
             ("output", line) if !line.is_empty() => Ok(Self::Output(line.to_owned())),
+            ("failure", line) if !line.is_empty() => Ok(Self::Failure(line.to_owned())),
             ("item", rest) => {
                 let (path, start) = rest
                     .split_once(": ")
@@ -38,7 +41,8 @@ impl What {
                 })
             }
             _ => bail!(
-                "`{text}`: expected `file PATH`, `item PATH: START`, `output tenon …` or `components`"
+                "`{text}`: expected `file PATH`, `item PATH: START`, `output tenon …`, \
+                 `failure tenon …` or `components`"
             ),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::MetadataCommand;
@@ -61,6 +62,25 @@ impl Program {
     /// # Errors
     /// It fails, or complains.
     pub fn run(&self, args: &[&str]) -> Result<String> {
+        let (shown, output) = self.output(args)?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() || !complaint.is_empty() {
+            bail!("`{shown}` ({}): {}", output.status, complaint.trim_end());
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("what `{shown}` prints"))
+    }
+
+    /// What the program complains of on these arguments.
+    ///
+    /// # Errors
+    /// It does not fail.
+    pub fn fail(&self, args: &[&str]) -> Result<String> {
+        let (shown, output) = self.output(args)?;
+        ensure!(!output.status.success(), "`{shown}` does not fail");
+        String::from_utf8(output.stderr).with_context(|| format!("what `{shown}` says"))
+    }
+
+    fn output(&self, args: &[&str]) -> Result<(String, Output)> {
         let mut command = from_shell(&self.folder.join(Os::HERE.program("tenon")));
         command.args(args);
         for (name, _) in std::env::vars_os() {
@@ -75,11 +95,7 @@ impl Program {
         let output = command
             .output()
             .with_context(|| format!("starting `{shown}`"))?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() || !complaint.is_empty() {
-            bail!("`{shown}` ({}): {}", output.status, complaint.trim_end());
-        }
-        String::from_utf8(output.stdout).with_context(|| format!("what `{shown}` prints"))
+        Ok((shown, output))
     }
 
     /// A table of the components, with the folders of their sources.
