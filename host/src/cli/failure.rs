@@ -86,6 +86,7 @@ impl Failure {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Usage(_) | Self::Metrics(_) | Self::NoRun { .. } => exit::USAGE,
+            Self::Score(ScoreError::Options(_)) => exit::USAGE,
             Self::RunFile(_) => exit::RUN_FILE,
             Self::Plugin(_) | Self::NothingNamed { .. } => exit::PLUGIN,
             _ => exit::FAILED,

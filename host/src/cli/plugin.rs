@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tenon_core::config::{PluginSettings, component_reference};
+use tenon_core::config::{PluginSettings, component_reference, expected};
 use tenon_core::registry::{Component, Entry, Registry, Search};
 use tenon_core::request::exit;
 
@@ -120,7 +120,13 @@ fn list(registry: &Registry, output: &Output) {
         }
     }
     if text.is_empty() {
-        text.push_str("no plugins found; --plugin-dir names a folder to look in\n");
+        let found = match registry.entries().is_empty() {
+            true => "no plugins found",
+            false => "no plugin that was found can be used",
+        };
+        text.push_str(&format!(
+            "{found}; --plugin-dir names a folder to look in\n"
+        ));
     }
     output.print(&text);
     output.warn_of_plugins(registry);
@@ -218,7 +224,8 @@ fn describe_component(component: &Component, output: &Output) -> String {
             .get("description")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        for line in wrap(doc, 72) {
+        let expected = wrap(&expected(property), 72);
+        for line in expected.into_iter().chain(wrap(doc, 72)) {
             text.push_str(&format!("      {line}\n"));
         }
     }

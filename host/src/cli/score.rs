@@ -31,7 +31,7 @@ Examples:
   tenon score --metric f1 --references ref.jsonl pred.jsonl
   tenon score --metric accuracy --metric f1,average=macro --references test.csv a.jsonl b.jsonl
   tenon score --metric pearson --references gold.txt --json predicted.txt
-  tenon predict runs/spam --input test.jsonl | tenon score --metric roc-auc --references test.jsonl -
+  tenon predict runs/spam -i test.jsonl | tenon score --metric roc-auc --references test.jsonl -
 
 `tenon plugin list` shows the metrics, `tenon plugin inspect f1` the options of one.")]
 pub struct ScoreArgs {

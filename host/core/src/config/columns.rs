@@ -17,8 +17,15 @@ use crate::data::FormatOptions;
 /// Columns that a message lists.
 const LISTED: usize = 10;
 
-/// Faults of columns that the data has not. Of each split the first file is looked at.
-pub(super) fn check(hints: &[&Hint], tree: &Located, root: &Path, probe: &dyn Probe) -> Vec<Fault> {
+/// Faults of columns that the data has not. Of each split the first file is looked at, unless its
+/// format is among the faults that are `told`.
+pub(super) fn check(
+    hints: &[&Hint],
+    tree: &Located,
+    told: &[Fault],
+    root: &Path,
+    probe: &dyn Probe,
+) -> Vec<Fault> {
     let mapping = tree.find("data.columns").and_then(Located::table);
     let renamed: Vec<(&str, &Located)> = mapping
         .into_iter()
@@ -36,6 +43,9 @@ pub(super) fn check(hints: &[&Hint], tree: &Located, root: &Path, probe: &dyn Pr
             continue;
         }
         seen.push(data.split);
+        if has_wrong_format(&data, told) {
+            continue;
+        }
         let columns = match probe.columns(&root.join(data.path), &format(&data, tree)) {
             Ok(columns) => columns,
             Err(error) => {
@@ -86,6 +96,17 @@ fn no_column(path: &KeyPath, origin: &Origin, text: &str, known: &[&str], file: 
         } else {
             columns
         })
+}
+
+fn has_wrong_format(data: &DataPath<'_>, told: &[Fault]) -> bool {
+    let own = format!("data.{}.format", data.split);
+    let inside = |path: &str, keys: &str| {
+        let rest = path.strip_prefix(keys);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    told.iter().any(|fault| {
+        inside(&fault.path, &own) || data.format.is_none() && inside(&fault.path, "data.format")
+    })
 }
 
 /// The format of a source: its own, or that of the section.

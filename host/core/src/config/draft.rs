@@ -154,11 +154,13 @@ impl Draft {
             let sites = hints.iter().filter(|hint| hint.kind == "sites");
             faults.extend(sites.filter_map(|hint| sites::check(hint, model)));
         }
+        faults.extend(rules::formats(&tree));
         let training = purpose == Purpose::Train;
         if training {
             faults.extend(paths::missing(&tree, &self.root));
             let columns: Vec<_> = hints.iter().filter(|hint| hint.kind == "column").collect();
-            faults.extend(columns::check(&columns, &tree, &self.root, probe));
+            let missing = columns::check(&columns, &tree, &faults, &self.root, probe);
+            faults.extend(missing);
         }
         let complete = training && !self.layers.incomplete;
         faults.extend(rules::check(&tree, &components, &faults, complete));

@@ -28,7 +28,6 @@ pub(super) fn check(
         faults.extend(training_data(tree));
     }
     held_out(tree, &mut faults);
-    formats(tree, &mut faults);
     metric_names(tree, components, &mut faults);
     metric_inputs(tree, components, &mut faults);
     faults.extend(select_best(tree, components));
@@ -121,7 +120,8 @@ fn held_out(tree: &Located, faults: &mut Vec<Fault>) {
 }
 
 /// Tables of formats must be of one that can be read.
-fn formats(tree: &Located, faults: &mut Vec<Fault>) {
+pub(super) fn formats(tree: &Located) -> Vec<Fault> {
+    let mut faults = Vec::new();
     for keys in [
         "data.format",
         "data.train.format",
@@ -143,6 +143,7 @@ fn formats(tree: &Located, faults: &mut Vec<Fault>) {
             ));
         }
     }
+    faults
 }
 
 /// The metrics: path of the table, name in the run, where the name comes from.

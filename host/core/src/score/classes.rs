@@ -71,9 +71,6 @@ impl Classes {
                 problem,
             });
         }
-        if let Some(note) = notes.last_mut() {
-            *note = format!("{}: {note}", predictions.name());
-        }
         Ok(classes)
     }
 

@@ -86,11 +86,13 @@ pub enum ScoreError {
         problem: String,
     },
     /// A metric failed on what it was given.
-    #[error("{file}: {source}")]
+    #[error("{file}: {source}{}", notes.iter().map(|note| format!("\n  note: {note}")).collect::<String>())]
     Metric {
         /// The file of predictions.
         file: String,
         /// The metric's own words.
         source: StdError,
+        /// What there is to know of the file.
+        notes: Vec<String>,
     },
 }

@@ -138,18 +138,14 @@ fn system(
             }
         }
         debug_assert_eq!(metrics.first().map(|(index, ..)| *index), Some(first));
-        let mut pass = pairs::Pass::new(reading, references, predictions, &request.labels)?;
-        scored.notes.append(&mut pass.notes);
+        let pass = pairs::Pass::new(reading, references, predictions, &request.labels)?;
         scored.rows = pass.rows();
         pass.run(&mut metrics)?;
         if labels.is_empty() {
             labels = pass.output().labels.clone();
         }
         for (index, name, metric) in metrics {
-            let found = metric.compute().map_err(|source| ScoreError::Metric {
-                file: predictions.name().to_owned(),
-                source: StdError(source),
-            })?;
+            let found = metric.compute().map_err(|error| pass.failed(error))?;
             scores[index] = found
                 .into_iter()
                 .map(|score| NamedScore {
@@ -158,6 +154,9 @@ fn system(
                 })
                 .collect();
         }
+        let notes = pass.notes.into_iter();
+        let about = |note| format!("{}: {note}", predictions.name());
+        scored.notes.extend(notes.map(about));
     }
     Ok(System {
         predictions: predictions.name().to_owned(),

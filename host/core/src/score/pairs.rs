@@ -1,6 +1,6 @@
 //! One pass over the rows of both files, as columns of values that metrics compare.
 
-use tenon_plugin_api::error::StdError;
+use tenon_plugin_api::error::{Error, StdError};
 use tenon_plugin_api::host::MetricHandle;
 use tenon_plugin_api::metric::OutputInfo;
 use tenon_plugin_api::values::{ValueKind, Values};
@@ -86,13 +86,19 @@ impl<'a> Pass<'a> {
         &self.output
     }
 
+    /// The failure of a metric on these files.
+    pub fn failed(&self, error: Error) -> ScoreError {
+        ScoreError::Metric {
+            file: self.predictions.0.name().to_owned(),
+            source: StdError(error),
+            notes: self.notes.clone(),
+        }
+    }
+
     /// Shows every pair to the metrics.
     pub fn run(&self, metrics: &mut [(usize, &str, MetricHandle)]) -> Result<(), ScoreError> {
         let (predictions, predicted) = &self.predictions;
-        let failed = |source| ScoreError::Metric {
-            file: predictions.name().to_owned(),
-            source: StdError(source),
-        };
+        let failed = |error| self.failed(error);
         for (_, _, metric) in metrics.iter_mut() {
             metric.begin(&self.output).map_err(failed)?;
         }
@@ -135,13 +141,8 @@ impl<'a> Pass<'a> {
             self.predicted(record, &mut scores, &mut columns.0)
                 .map_err(|error| predictions.fault(error))?;
         }
-        columns
-            .0
-            .set_scores(scores)
-            .map_err(|source| ScoreError::Metric {
-                file: predictions.name().to_owned(),
-                source: StdError(source),
-            })?;
+        let scored = columns.0.set_scores(scores);
+        scored.map_err(|error| self.failed(error))?;
         Ok(columns)
     }
 
