@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
-use tenon_core::registry::Registry;
+use tenon_core::registry::{Problem, Registry};
 use tenon_core::request::Terminal;
 
 use super::failure::Failure;
@@ -105,8 +105,13 @@ impl Output {
 
     /// Names the plugins that cannot be used. Those that the run file excludes are left out.
     pub fn warn_of_plugins(&self, registry: &Registry) {
+        let excluded = |problem: &Problem| match problem {
+            Problem::NotAllowed { .. } => true,
+            Problem::DuplicateOf { chosen, .. } => *chosen,
+            _ => false,
+        };
         for error in registry.entries().iter().filter_map(|entry| entry.error()) {
-            if !matches!(error.problem.code(), "not-allowed" | "duplicate") {
+            if !excluded(&error.problem) {
                 self.warn(&error.to_string());
             }
         }

@@ -20,7 +20,7 @@ use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, check_layout_compatibility,
 };
 use abi_stable::library::{AbiHeaderRef, LibHeader};
-use abi_stable::type_layout::TypeLayout;
+use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use thiserror::Error;
 
 use crate::abi::root::PluginRootRef;
@@ -273,24 +273,61 @@ fn differences(
     }
 }
 
-/// Names the first type that differs, and how, in one line.
+/// Names the first type that differs by where it stands in the table, and how it differs, in one
+/// line: `start.cancelled.result: u32 instead of bool`.
 fn first_difference(error: &AbiInstabilityErrors) -> String {
     let Some(first) = error.errors.first() else {
         return "no details".to_owned();
     };
-    let place = first
-        .stack_trace
-        .last()
-        .map_or_else(String::new, |place| first_line(&place.found.to_string()));
-    // The variant's name says what differs; its fields are whole layouts.
-    let kind = first.errs.first().map_or_else(String::new, |error| {
-        let text = format!("{error:?}");
-        text.split(['(', ' ', '{'])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    });
-    format!("{place} ({kind})")
+    let mut place: Vec<&str> = Vec::new();
+    for step in &first.stack_trace {
+        let name = match &step.found {
+            TLFieldOrFunction::Field(field) => field.name(),
+            TLFieldOrFunction::Function(function) => function.name.as_str(),
+        };
+        let name = if name == "__returns" { "result" } else { name };
+        // A field that is a function stands there as both; a pointer's target and a parameter of a
+        // function's type have no names.
+        let is_name = name.starts_with(|first: char| first.is_alphabetic());
+        if is_name && place.last() != Some(&name) {
+            place.push(name);
+        }
+    }
+    let difference = first.errs.first().map_or_else(String::new, difference);
+    match place.is_empty() {
+        true => difference,
+        false => format!("{}: {difference}", place.join(".")),
+    }
+}
+
+fn difference(error: &AbiInstability) -> String {
+    match error {
+        AbiInstability::Name(types) => {
+            format!("{} instead of {}", types.found, types.expected)
+        }
+        AbiInstability::FieldCountMismatch(count) => {
+            format!("{} fields instead of {}", count.found, count.expected)
+        }
+        AbiInstability::MismatchedPrefixSize(count) => {
+            format!(
+                "{} first entries instead of {}",
+                count.found, count.expected
+            )
+        }
+        AbiInstability::Size(bytes) => {
+            format!("{} bytes instead of {}", bytes.found, bytes.expected)
+        }
+        AbiInstability::UnexpectedField(field) => {
+            let (found, expected) = (field.found.name(), field.expected.name());
+            format!("`{found}` instead of `{expected}`")
+        }
+        // The variant's name says what differs; its fields are whole layouts.
+        other => {
+            let text = format!("{other:?}");
+            let name = text.split(['(', ' ', '{']).next();
+            name.unwrap_or_default().to_owned()
+        }
+    }
 }
 
 fn first_line(text: &str) -> String {

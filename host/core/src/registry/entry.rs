@@ -149,7 +149,7 @@ impl Entry {
         if Stamp::of(&self.path).ok() != self.stamp {
             return Err(Problem::Changed);
         }
-        let opened = open::open(&self.path, &manifest.symbol)?;
+        let opened = open::open(&self.path, manifest)?;
         match opened.plugin.manifest().trim_end() == manifest.text {
             true => Ok(opened),
             false => Err(Problem::Changed),

@@ -4,9 +4,10 @@
 
 use std::ffi::c_void;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use libloading::Library;
@@ -54,30 +55,57 @@ pub(super) fn open(path: &Path, manifest: &Manifest) -> Result<Opened, Problem> 
     // Without a folder in it, the linker would look the name up elsewhere.
     let path = std::path::absolute(path).map_err(|error| open_failed(error.to_string()))?;
     let (symbol, api) = (manifest.symbol.clone(), manifest.api);
-    let (sender, receiver) = mpsc::channel();
+    let answer = Arc::new(Answer::default());
+    let asked = Arc::clone(&answer);
     let work = move || {
         let start = Instant::now();
-        let result = open_here(&path, &symbol, api).map(|plugin| Opened {
+        // What checks a plugin contains its panics; whatever is left must not be waited for.
+        let result = catch_unwind(AssertUnwindSafe(|| open_here(&path, &symbol, api)));
+        let panicked = |_| {
+            let reason = "it panicked while it was started".to_owned();
+            Err(Problem::Start { reason })
+        };
+        asked.give(result.unwrap_or_else(panicked).map(|plugin| Opened {
             plugin,
             load_time: start.elapsed(),
-        });
-        // Nobody listens any more after the time is up.
-        let _ = sender.send(result);
+        }));
     };
     let thread = std::thread::Builder::new().name("open-plugin".to_owned());
     thread
         .spawn(work)
         .map_err(|error| open_failed(error.to_string()))?;
     let seconds = timeout_seconds();
-    match receiver.recv_timeout(Duration::from_secs(seconds)) {
-        Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => {
+    answer
+        .wait(Duration::from_secs(seconds))
+        .unwrap_or_else(|| {
             HANGS.store(true, Ordering::Relaxed);
             Err(Problem::Hangs { seconds })
-        }
-        Err(RecvTimeoutError::Disconnected) => Err(Problem::Start {
-            reason: "it panicked while it was started".to_owned(),
-        }),
+        })
+}
+
+/// What the thread that opens a plugin has to say.
+///
+/// No channel: the first wait on one registers a destructor with the dynamic linker, whose lock an
+/// initialiser that hangs holds, so that the waiting thread would hang too.
+#[derive(Default)]
+struct Answer {
+    result: Mutex<Option<Result<Opened, Problem>>>,
+    given: Condvar,
+}
+
+impl Answer {
+    fn give(&self, result: Result<Opened, Problem>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.given.notify_all();
+    }
+
+    /// The answer, if it comes in time.
+    fn wait(&self, time: Duration) -> Option<Result<Opened, Problem>> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .given
+            .wait_timeout_while(result, time, |result| result.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
 

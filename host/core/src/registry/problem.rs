@@ -111,8 +111,12 @@ pub enum Problem {
         seconds: u64,
     },
     /// Its table is not laid out as ours.
-    #[error("its types differ from this program's: {first}")]
+    #[error("its types (plugin API {api}) differ from this program's (plugin API {ours}): {first}")]
     Layout {
+        /// Its API.
+        api: ApiVersion,
+        /// Ours.
+        ours: ApiVersion,
         /// The first difference, in one line.
         first: String,
         /// Everything that differs.
@@ -297,7 +301,9 @@ mod tests {
             },
             Problem::Hangs { seconds: 10 },
             Problem::Layout {
-                first: text("RVec<u8> (FieldCount)"),
+                api: api(3),
+                ours: api(4),
+                first: text("start.cancelled.result: u32 instead of bool"),
                 dump: String::new(),
             },
             Problem::Start {
