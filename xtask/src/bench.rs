@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the figures of `docs/benchmarks.md`, measured.
 //!
 //! Each part prints a table in Markdown and leaves what it measured, run by run, in
-//! `target/bench/PART.json`.
+//! `target/bench/PART.json`; with `--write` the tables go into the page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,16 @@ mod figures;
 mod machine;
 mod memory;
 mod ours;
+mod page;
 mod peer;
 mod training;
 
 use machine::Machine;
 use ours::Built;
 use peer::Peer;
+
+/// The page with the figures, in the repository.
+const PAGE: &str = "docs/benchmarks.md";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -47,6 +51,11 @@ pub enum Part {
 impl Part {
     /// Those that run when none is named: the others take long or much space.
     const USUAL: [Self; 3] = [Self::Training, Self::Boundary, Self::Commands];
+
+    /// Whether it trains on SST-2.
+    fn trains(self) -> bool {
+        matches!(self, Self::Training | Self::Boundary)
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -84,6 +93,31 @@ pub struct Options {
     /// Runs of each side when opened plugins are held against linked ones
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
+    /// Put the tables into docs/benchmarks.md
+    #[arg(long)]
+    pub write: bool,
+}
+
+impl Options {
+    /// The command that measures `part` with these options; places are left to the reader.
+    fn command(&self, part: Part) -> String {
+        let mut text = format!("cargo xtask bench --only {}", part.name());
+        if part.trains() {
+            text += " --data DIR";
+        }
+        match part {
+            Part::Training => {
+                text += &format!(" --python PYTHON --seeds {}", self.seeds);
+                text += &format!(" --epochs {}", self.epochs);
+            }
+            Part::Boundary => text += &format!(" --rounds {}", self.rounds),
+            _ => return text,
+        }
+        if let Some(steps) = self.max_steps {
+            text += &format!(" --max-steps {steps}");
+        }
+        text
+    }
 }
 
 /// What a part found.
@@ -106,8 +140,7 @@ pub fn bench(options: &Options) -> Result<()> {
         named => named,
     };
     // All that may be missing is found out before the first hour of building.
-    let trains = |part: &Part| matches!(part, Part::Training | Part::Boundary);
-    if parts.iter().any(trains) {
+    if parts.iter().any(|part| part.trains()) {
         data::prepare(options.data.as_deref(), &folder(&repository).join("sst2"))?;
     }
     let peer = match parts.contains(&Part::Training) {
@@ -118,6 +151,9 @@ pub fn bench(options: &Options) -> Result<()> {
     model::obtain(&repository, &Cache::open()?)?;
     let machine = Machine::here();
     println!("{machine}");
+    if let Some(load) = machine::load().filter(|load| *load > 0.5) {
+        println!("warning: a load of {load}: other programs run, so the figures will be off");
+    }
     for part in parts {
         println!("\n── {}", part.name());
         let findings = match part {
@@ -131,6 +167,11 @@ pub fn bench(options: &Options) -> Result<()> {
             Part::Build => build::measure(&folder(&repository).join("build"))?,
         };
         println!("\n{}", findings.text);
+        if options.write {
+            let command = options.command(*part);
+            let text = format!("{machine}:\n\n    {command}\n\n{}", findings.text);
+            page::write(&repository.join(PAGE), part.name(), &text)?;
+        }
         keep(&repository, *part, &machine, findings.json)?;
     }
     Ok(())

@@ -59,14 +59,7 @@ impl fmt::Display for Machine {
             f,
             "{}: {} cores of {}{vectors}, {:.1} GiB",
             self.date, self.cores, self.cpu, self.memory_gib
-        )?;
-        match load() {
-            Some(load) if load > 0.5 => write!(
-                f,
-                "\nwarning: a load of {load} means that other programs are running; figures will be off"
-            ),
-            _ => Ok(()),
-        }
+        )
     }
 }
 
