@@ -1,0 +1,144 @@
+//! Metrics of the kinds that the plugins of the box do not read.
+
+use tenon_plugin_api::metric::prelude::*;
+use tenon_plugin_api::register;
+
+/// The share of pairs for which `right` holds.
+#[derive(Default)]
+struct Share {
+    hits: usize,
+    seen: usize,
+}
+
+impl Share {
+    fn add(&mut self, right: bool) {
+        self.hits += usize::from(right);
+        self.seen += 1;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.hits += other.hits;
+        self.seen += other.seen;
+    }
+
+    fn scores(&self, name: &str) -> Scores {
+        Scores::one(name, self.hits as f64 / self.seen as f64)
+    }
+}
+
+/// Whether a text is one of those that would be right.
+#[derive(Default)]
+pub struct AnyOf(Share);
+
+impl Metric for AnyOf {
+    const ID: &'static str = "any-of";
+    type Options = ();
+    type Input = Text;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
+        for (prediction, mut references) in batch {
+            self.0.add(references.any(|right| right == prediction));
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+
+    fn compute(&self) -> Scores {
+        self.0.scores("any_of")
+    }
+}
+
+/// Whether sequences of token ids are the same.
+#[derive(Default)]
+pub struct SameTokens(Share);
+
+impl Metric for SameTokens {
+    const ID: &'static str = "same-tokens";
+    type Options = ();
+    type Input = Tokens;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn update(&mut self, batch: Pairs<'_, Tokens>) -> Result<()> {
+        for (prediction, reference) in batch {
+            self.0.add(prediction == reference);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+
+    fn compute(&self) -> Scores {
+        self.0.scores("same_tokens")
+    }
+}
+
+/// Values of either of two kinds.
+pub enum TokensOrText {}
+
+impl Input for TokensOrText {
+    const KINDS: &'static [&'static str] = &["tokens", "text"];
+    type Prediction<'a> = usize;
+    type Reference<'a> = usize;
+
+    fn prediction(values: &Values, index: usize) -> usize {
+        match values.kind() {
+            Some(ValueKind::Tokens) => values.ints_at(index).len(),
+            _ => values.text_at(index).chars().count(),
+        }
+    }
+
+    fn reference(values: &Values, index: usize) -> usize {
+        Self::prediction(values, index)
+    }
+}
+
+/// Whether values are of the same length; its score is named after the kind that it was given.
+#[derive(Default)]
+pub struct SameLength {
+    share: Share,
+    kind: String,
+}
+
+impl Metric for SameLength {
+    const ID: &'static str = "same-length";
+    type Options = ();
+    type Input = TokensOrText;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn begin(&mut self, output: &OutputInfo) -> Result<()> {
+        self.kind.clone_from(&output.kind);
+        Ok(())
+    }
+
+    fn update(&mut self, batch: Pairs<'_, TokensOrText>) -> Result<()> {
+        for (prediction, reference) in batch {
+            self.share.add(prediction == reference);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.share.merge(other.share);
+    }
+
+    fn compute(&self) -> Scores {
+        self.share.scores(&format!("same_length_of_{}", self.kind))
+    }
+}
+
+register!(metric: AnyOf, metric: SameTokens, metric: SameLength);
