@@ -11,9 +11,9 @@ use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{DataSettings, HeldOut, SourceSettings};
 use tenon_core::data::{
     BadRows, Batch, Buffer, CacheKey, Collate, DType, DataError, Dataset, Encode, EncodeOptions,
-    Examples, Field, FieldSpec, HfTokenizer, Labels, OpenOptions, PrepareOptions, Prepared,
-    Projection, Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize, Truncation, Value,
-    View, split,
+    Examples, Field, FieldSpec, FormatKind, HfTokenizer, Labels, OpenOptions, PrepareOptions,
+    Prepared, Projection, Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize,
+    Truncation, Value, View, split,
 };
 use tenon_core::request::Split;
 use tenon_plugin_api::error::StdError;
@@ -92,11 +92,13 @@ impl Splits {
             .as_ref()
             .map(|source| source.format.clone())
             .unwrap_or_default();
+        // Read as the training data, unless their names say that they are something else.
         let same = |path: &PathBuf| {
             let known = settings.train.iter().flat_map(|source| &source.paths);
-            known
-                .into_iter()
-                .any(|known| known.extension() == path.extension())
+            FormatKind::of(path).is_none()
+                || known
+                    .into_iter()
+                    .any(|known| known.extension() == path.extension())
         };
         let format = if paths.iter().all(same) {
             format
