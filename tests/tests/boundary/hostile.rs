@@ -143,6 +143,31 @@ fn no_hostile_file_crashes_the_program() {
     snapshot("problems_of_hostile_files", &lines.join("\n"));
 }
 
+/// The headers tell the dynamic linker what to map where, and it believes them.
+#[test]
+fn no_damaged_header_crashes_the_program() {
+    let program = Program::new();
+    let whole = whole(&program);
+    let headers = 64 + 56 * usize::from(u16::from_le_bytes([whole[56], whole[57]]));
+    let mut random = Random(7);
+    let mut refused = 0;
+    for index in 0..100 {
+        let mut bytes = whole.clone();
+        (0..1 + random.below(3)).for_each(|_| {
+            bytes[random.below(headers)] = random.next() as u8;
+        });
+        program.write("libtenon_fixture_earlier.so", bytes);
+        let file = ["--plugin-dir", "libtenon_fixture_earlier.so"];
+        let arguments = ["plugin", "inspect", "fixture-earlier", "--open"];
+        let outcome = program.run(&[&arguments[..], &file].concat());
+        // Some bytes nobody reads.
+        let is_known = matches!(outcome.code, Some(0 | 4));
+        assert!(is_known, "{index}: {}", program.shown(&outcome));
+        refused += usize::from(outcome.code == Some(4));
+    }
+    assert!(refused > 30, "{refused} of 100 were found to be damaged");
+}
+
 #[test]
 fn no_damaged_file_crashes_the_listing() {
     let program = Program::new();

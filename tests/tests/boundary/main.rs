@@ -12,4 +12,5 @@ mod program;
 mod refused;
 mod services;
 mod together;
+mod training;
 mod traits;

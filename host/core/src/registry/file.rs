@@ -19,6 +19,7 @@ use tenon_plugin_api::manifest::SECTION;
 
 use super::manifest::Manifest;
 use super::problem::Problem;
+use super::segments;
 
 /// Bytes of a file that are read at once at most; manifests and tables of sections are far smaller.
 const LARGEST_READ: u64 = 4 << 20;
@@ -197,13 +198,19 @@ where
     }
     // Memory that is mapped from beyond the file's end would kill the process when touched.
     let len = data.len().unwrap_or(0);
-    for segment in header.program_headers(endian, data).map_err(damaged)? {
+    let segments = header.program_headers(endian, data).map_err(damaged)?;
+    for segment in segments {
         let (start, size) = segment.file_range(endian);
         if segment.p_type(endian) == elf::PT_LOAD && start.saturating_add(size) > len {
             return Err(Problem::NotALibrary {
                 found: "a library that was cut off".to_owned(),
             });
         }
+    }
+    if !segments::agree::<E>(endian, segments, sections.iter().as_slice()) {
+        return Err(Problem::NotALibrary {
+            found: "a damaged library (its segments and its sections disagree)".to_owned(),
+        });
     }
     section.data(endian, data).map(Some).map_err(damaged)
 }

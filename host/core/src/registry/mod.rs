@@ -14,6 +14,7 @@ mod pins;
 mod problem;
 mod scan;
 mod search;
+mod segments;
 #[cfg(test)]
 mod tests;
 
