@@ -57,6 +57,11 @@ impl Part {
         matches!(self, Self::Training | Self::Boundary)
     }
 
+    /// Whether it runs what is built for a bench.
+    fn uses_program(self) -> bool {
+        self.trains() || self == Self::Commands
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Training => "training",
@@ -149,20 +154,25 @@ pub fn bench(options: &Options) -> Result<()> {
     };
     setup::setup(&repository, From::Auto)?;
     model::obtain(&repository, &Cache::open()?)?;
+    let built = match parts.iter().any(|part| part.uses_program()) {
+        true => Some(Built::new()?),
+        false => None,
+    };
+    let built = || built.as_ref().context("it was built above");
     let machine = Machine::here();
     println!("{machine}");
-    if let Some(load) = machine::load().filter(|load| *load > 0.5) {
-        println!("warning: a load of {load}: other programs run, so the figures will be off");
+    if let Some(busy) = machine::busy_cores().filter(|busy| *busy > 0.1) {
+        println!("warning: other programs keep {busy:.1} cores busy, so the figures will be off");
     }
     for part in parts {
         println!("\n── {}", part.name());
         let findings = match part {
             Part::Training => {
                 let peer = peer.as_ref().context("a peer was found above")?;
-                training::measure(options, &Built::new()?, peer)?
+                training::measure(options, built()?, peer)?
             }
-            Part::Boundary => boundary::measure(options, &Built::new()?)?,
-            Part::Commands => commands::measure(&Built::new()?)?,
+            Part::Boundary => boundary::measure(options, built()?)?,
+            Part::Commands => commands::measure(built()?)?,
             Part::Memory => memory::measure()?,
             Part::Build => build::measure(&folder(&repository).join("build"))?,
         };

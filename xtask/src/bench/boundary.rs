@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::figures::{median, range, table};
-use super::machine::{children_seconds, load};
+use super::machine::{busy_cores, children_seconds};
 use super::ours::{self, Built};
 use super::{Findings, Options};
 use crate::cargo::show;
@@ -27,7 +27,7 @@ struct Run {
     examples_per_second: f64,
     /// Processor seconds of the whole process.
     cpu_seconds: Option<f64>,
-    load_before: Option<f64>,
+    busy_cores_before: Option<f64>,
 }
 
 /// Trains with either program, in turn, and times calls.
@@ -66,7 +66,7 @@ pub fn measure(options: &Options, built: &Built) -> Result<Findings> {
 }
 
 fn train(options: &Options, built: &Built, program: &'static str) -> Result<Run> {
-    let load_before = load();
+    let busy_cores_before = busy_cores();
     let mut command = ours::training(built, program, options, 0);
     // `tenon` sets this before it opens libtorch, which a program that is linked to it cannot.
     command.env("GOMP_SPINCOUNT", "1000");
@@ -79,7 +79,7 @@ fn train(options: &Options, built: &Built, program: &'static str) -> Result<Run>
             .and_then(Value::as_f64)
             .context("summary.json tells no training speed")?,
         cpu_seconds: children_seconds().zip(before).map(|(now, then)| now - then),
-        load_before,
+        busy_cores_before,
     })
 }
 
@@ -208,7 +208,7 @@ mod tests {
             program,
             examples_per_second,
             cpu_seconds: Some(10.0),
-            load_before: None,
+            busy_cores_before: None,
         };
         let runs = [run("tenon", 199.0), run("tenon-linked", 200.0)];
         let text = compare(&runs, 50);

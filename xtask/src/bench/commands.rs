@@ -11,12 +11,13 @@ use super::figures::{median, range, table};
 use super::ours::{self, Built};
 use crate::cargo::show;
 
-/// The commands.
-const COMMANDS: [&[&str]; 4] = [
-    &["--help"],
-    &["check", "configs/quickstart.toml"],
-    &["plugin", "list"],
-    &["plugin", "inspect", "lora"],
+/// The commands, and the milliseconds within which each should answer.
+const COMMANDS: [(&[&str], &str); 4] = [
+    (&["--help"], "< 50"),
+    (&["check", "configs/quickstart.toml"], "< 50"),
+    (&["plugin", "list"], "< 50"),
+    // It computes the hash of the file.
+    (&["plugin", "inspect", "lora"], ""),
 ];
 /// Calls of each that count, and calls before them.
 const CALLS: usize = 40;
@@ -29,7 +30,7 @@ const WARM_UP: usize = 5;
 pub fn measure(built: &Built) -> Result<Findings> {
     let mut rows = Vec::new();
     let mut all = serde_json::Map::new();
-    for arguments in COMMANDS {
+    for (arguments, goal) in COMMANDS {
         let mut seconds = Vec::new();
         for call in 0..WARM_UP + CALLS {
             let taken = time(built, arguments)?;
@@ -42,7 +43,7 @@ pub fn measure(built: &Built) -> Result<Findings> {
             format!("`{name}`"),
             format!("{:.1}", median(&seconds)),
             range(&seconds, 1),
-            "< 50".to_owned(),
+            goal.to_owned(),
         ]);
         all.insert(name, json!(seconds));
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ impl Machine {
         Self {
             date: date(since.unwrap_or_default().as_secs() / 86_400),
             cpu: of_cpu("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             avx512: of_cpu("flags").is_some_and(|flags| flags.contains("avx512f")),
             memory_gib: kib.unwrap_or(0.0) / (1 << 20) as f64,
         }
@@ -63,10 +64,28 @@ impl fmt::Display for Machine {
     }
 }
 
-/// The mean number of programs that wanted to run during the last minute.
-pub fn load() -> Option<f64> {
-    let text = fs::read_to_string("/proc/loadavg").ok()?;
-    text.split_whitespace().next()?.parse().ok()
+/// How many cores were busy during a second in which this program did nothing.
+pub fn busy_cores() -> Option<f64> {
+    // Ticks of all cores together: in all, and of these doing nothing.
+    let ticks = || -> Option<(f64, f64)> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        let fields = stat.lines().next()?.split_whitespace().skip(1);
+        // Guests are counted in the first fields already.
+        let ticks: Vec<f64> = fields
+            .take(8)
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        Some((ticks.iter().sum(), ticks.get(3)? + ticks.get(4)?))
+    };
+    let (all, idle) = ticks()?;
+    thread::sleep(Duration::from_secs(1));
+    let (all_then, idle_then) = ticks()?;
+    let share = 1.0 - (idle_then - idle) / (all_then - all).max(1.0);
+    Some(share * cores() as f64)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// User and system seconds of all programs that this one has started and waited for.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::figures::{mean, median, range, table};
-use super::machine::load;
+use super::machine::busy_cores;
 use super::ours::{self, Built};
 use super::peer::Peer;
 use super::{Findings, Options};
@@ -47,11 +47,11 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
             sides.reverse();
         }
         for side in sides {
-            let before = load();
+            let before = busy_cores();
             let (run, all) = one(options, built, side, seed)?;
             let name = if side.is_some() { "peer" } else { "tenon" };
             println!("seed {seed}: {}", describe(name, &run));
-            raw.push(json!({"side": name, "load_before": before, "run": run, "all": all}));
+            raw.push(json!({"side": name, "busy_cores_before": before, "run": run, "all": all}));
             if side.is_some() {
                 &mut peers
             } else {
