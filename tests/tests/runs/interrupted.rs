@@ -1,0 +1,93 @@
+//! Ctrl-C and the termination signal: the run saves and says how to go on; a second one ends it.
+
+use super::desk::Desk;
+use super::files::{assert_same, result};
+use super::running::{Moment, Running};
+
+/// More rows than can be encoded, or trained on in one step, while a test waits.
+fn many_rows(desk: &Desk, times: usize) -> &'static str {
+    desk.take_rows("movie-train.jsonl", "rows.jsonl", 1100);
+    let rows = std::fs::read_to_string(desk.path("rows.jsonl")).expect("rows");
+    desk.write("many.jsonl", &rows.repeat(times));
+    "\"many.jsonl\""
+}
+
+#[test]
+fn it_saves_and_says_how_to_go_on() {
+    let desk = Desk::new();
+    let file = desk.run_file("whole", &[]);
+    desk.succeed(&["train", &file]);
+    let whole = result(&desk.run("whole"));
+    for signal in ["INT", "TERM"] {
+        let file = desk.run_file(signal, &[]);
+        let run = desk.run(signal);
+        // Set on the command line: what it says must not ask for it again.
+        let elsewhere = format!("run.output_dir={:?}", desk.path("runs"));
+        let command = desk.command(&["train", &file, "--set", &elsewhere]);
+        let mut running = Running::start(command, &run);
+        assert!(running.reach(Moment::Lines(5)));
+        running.signal(signal);
+        let outcome = running.end();
+        let stderr = desk.shown(&outcome.stderr);
+        assert_eq!(outcome.code, Some(130), "{stderr}");
+        let last = stderr.lines().last().unwrap_or_default();
+        let (stopped, command) = last.split_once("; to go on: tenon ").expect(last);
+        assert!(stopped.starts_with("stopped after step "), "{last}");
+        assert!(stopped.ends_with(" of 21"), "{last}");
+        assert_eq!(command, format!("train --resume FOLDER/runs/{signal}"));
+        let step = stopped.split(' ').nth(3).unwrap_or_default();
+        let saved = run.join(format!("checkpoints/step-{step:0>8}/state.json"));
+        assert!(saved.is_file(), "{last}: {} is not there", saved.display());
+
+        let run_name = run.display().to_string();
+        desk.succeed(&["train", "--resume", &run_name]);
+        assert_same(signal, &result(&run), &whole);
+    }
+}
+
+#[test]
+fn a_second_one_ends_it_at_once() {
+    let desk = Desk::new();
+    let changes = [
+        ("data.train", many_rows(&desk, 20)),
+        ("data.validation", ""),
+        ("train.eval_every", ""),
+        ("train.select_best", ""),
+        // One step, which takes long.
+        ("train.gradient_accumulation_steps", "100000"),
+    ];
+    let file = desk.run_file("twice", &changes);
+    let run = desk.run("twice");
+    let mut running = Running::start(desk.command(&["train", &file]), &run);
+    // Its log is made, so the step has begun or is about to.
+    running.until(|| run.join("metrics.jsonl").is_file());
+    running.signal("INT");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    running.signal("INT");
+    let outcome = running.end();
+    assert_eq!(outcome.code, Some(130), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("stopped"), "{}", outcome.stderr);
+    assert!(!run.join("checkpoints/step-00000001").exists());
+}
+
+#[test]
+fn before_the_training_there_is_nothing_to_go_on_with() {
+    let desk = Desk::new();
+    let file = desk.run_file("early", &[("data.train", many_rows(&desk, 60))]);
+    let run = desk.run("early");
+    let mut running = Running::start(desk.command(&["train", &file]), &run);
+    // The cache of the encoded rows is being written.
+    running.until(|| std::fs::read_dir(desk.path("cache/data")).is_ok());
+    running.signal("INT");
+    let outcome = running.end();
+    assert_eq!(outcome.code, Some(130), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr, "stopped before the training began\n");
+    assert!(!run.exists());
+}
+
+#[test]
+fn the_help_tells_the_exit_code() {
+    let help = Desk::new().succeed(&["--help"]).stdout;
+    let told = "130  stopped by Ctrl-C; a training run can be resumed";
+    assert!(help.contains(told), "{help}");
+}

@@ -1,0 +1,71 @@
+//! What a run writes is what it scored: its folder, and its model folder by itself, evaluate to
+//! the same.
+
+use serde_json::Value;
+
+use super::desk::Desk;
+use super::files::{files, json, scores};
+
+/// Trains, and holds `tenon evaluate` against the run's summary, which it returns.
+fn check(desk: &Desk, name: &str, peft: &str, result: &str, expected: &[&str]) -> Value {
+    let file = desk.run_file(name, &[("peft", peft)]);
+    desk.succeed(&["train", &file]);
+    let run = desk.run(name).display().to_string();
+    let summary = json(&desk.run(name).join("summary.json"));
+    let folder = desk.run(name).join(result);
+    let written = files(&folder);
+    assert_eq!(written.keys().collect::<Vec<_>>(), expected, "{name}");
+    for split in ["validation", "test"] {
+        let scored = scores(&summary["scores"][split]);
+        let folder = folder.display().to_string();
+        let fixed = ["--split", split, "--json"];
+        for which in [
+            &["evaluate", &*run][..],
+            &["evaluate", &*file, "--model", &*folder],
+        ] {
+            let found = desk.succeed(&[which, &fixed].concat()).stdout;
+            let found: Value = serde_json::from_str(&found).expect("JSON");
+            assert_eq!(scores(&found), scored, "{name}, {split}, {which:?}");
+        }
+    }
+    // What it learnt is not what it began with.
+    let before = desk
+        .succeed(&["evaluate", &file, "--pretrained", "--json"])
+        .stdout;
+    let before: Value = serde_json::from_str(&before).expect("JSON");
+    assert_ne!(
+        scores(&before)["loss"],
+        scores(&summary["scores"]["test"])["loss"]
+    );
+    summary
+}
+
+/// The parameters of `tests/fixtures/bert/gelu`.
+const ALL: u64 = 18_562;
+const MODEL: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+
+#[test]
+fn of_all_parameters() {
+    let desk = Desk::new();
+    let summary = check(&desk, "full", "", "model", &MODEL);
+    assert_eq!(summary["parameters"]["trainable"], ALL);
+    assert_eq!(summary["parameters"]["total"], ALL);
+}
+
+#[test]
+fn of_some_layers() {
+    let desk = Desk::new();
+    let freeze = "{ use = \"freeze\", layers = 1 }";
+    let summary = check(&desk, "freeze", freeze, "model", &MODEL);
+    let trained = summary["parameters"]["trainable"].as_u64();
+    assert!(trained.is_some_and(|trained| trained < ALL), "{trained:?}");
+    assert_eq!(summary["parameters"]["total"], ALL);
+}
+
+#[test]
+fn of_an_adapter() {
+    let desk = Desk::new();
+    let lora = "{ use = \"lora\", r = 4, target_sites = [\"query\", \"value\"] }";
+    let adapter = ["adapter_config.json", "adapter_model.safetensors"];
+    check(&desk, "lora", lora, "adapter", &adapter);
+}
