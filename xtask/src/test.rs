@@ -1,13 +1,16 @@
-//! `cargo xtask test`: every test, with the plugins built that they open.
+//! `cargo xtask test`: every test, with the plugins built and the model in place that they open.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::cache::Cache;
 use crate::cargo::{cargo, plugins, repository, run, xtask_build};
+use crate::model;
 use crate::setup::{self, From};
 
-/// Sets up if need be, builds the host and the plugins, and runs the tests.
+/// Sets up and fetches the model of the quick start if need be, builds the host and the plugins, and
+/// runs the tests.
 ///
 /// Without `args`, all of them; otherwise `args` go to `cargo test` (`-p PACKAGE`, a filter, …).
 ///
@@ -20,6 +23,7 @@ pub fn test(args: &[String]) -> Result<()> {
         run(cargo()
             .args(["test", "--package", "xtask"])
             .args(xtask_build()))?;
+        model::obtain(&repository(), &Cache::open()?)?;
         build()?;
         return run(cargo().arg("test").args(ALL_BUT_XTASK));
     }
@@ -29,6 +33,7 @@ pub fn test(args: &[String]) -> Result<()> {
     {
         return run(cargo().arg("test").args(xtask_build()).args(args));
     }
+    model::obtain(&repository(), &Cache::open()?)?;
     run(cargo().arg("build").args(ALL_BUT_XTASK))?;
     let chosen = |arg: &String| {
         ["-p", "--package", "--workspace", "--all"]

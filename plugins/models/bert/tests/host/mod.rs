@@ -213,9 +213,13 @@ pub fn digest(tensor: &Tensor) -> Tensor {
     Tensor::cat(&[flat.abs().max().reshape([1]), norm, picked], 0)
 }
 
-/// Where `cargo xtask demo` puts MiniLM.
+/// MiniLM, which is 90 MB and not part of the repository.
 #[allow(dead_code)]
-pub fn minilm() -> Option<PathBuf> {
+pub fn minilm() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../models/all-MiniLM-L6-v2");
-    folder.join("model.safetensors").is_file().then_some(folder)
+    assert!(
+        folder.join("model.safetensors").is_file(),
+        "models/all-MiniLM-L6-v2 is not there; `cargo xtask test` fetches it, as does `cargo xtask demo`"
+    );
+    folder
 }
