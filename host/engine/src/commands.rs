@@ -124,6 +124,13 @@ fn train_in(
     )?;
     let quiet = engine.terminal.verbosity < 0;
     let report = Reporter::new(folder, !resume, quiet)?;
+    if session.pretrained.is_some() && !resume {
+        let new = session.new_modules();
+        if !new.is_empty() {
+            let new = new.join(", ");
+            report.say(&format!("new, not in the pretrained weights: {new}"));
+        }
+    }
     let (trainable, all) = session.parameters();
     report.say(&format!(
         "{}: {trainable} of {all} parameters are trained ({:.2} %) on {}, {} threads",

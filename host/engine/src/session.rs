@@ -330,6 +330,23 @@ impl Session {
             .collect()
     }
 
+    /// Modules of the model that the pretrained weights lack, which start from the seed.
+    pub fn new_modules(&self) -> Vec<String> {
+        let store = self.store.lock();
+        let new = store
+            .params()
+            .iter()
+            .filter(|param| param.new && param.owner == Owner::Model);
+        let mut modules: Vec<String> = new
+            .map(|param| match param.name.rsplit_once('.') {
+                Some((module, _)) => module.to_owned(),
+                None => param.name.clone(),
+            })
+            .collect();
+        modules.dedup();
+        modules
+    }
+
     /// The number of trainable parameters and of all.
     pub fn parameters(&self) -> (u64, u64) {
         let store = self.store.lock();

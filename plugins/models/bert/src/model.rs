@@ -50,7 +50,11 @@ impl Model for Bert {
             .collect::<Result<_>>();
         let embeddings = Embeddings::new(&config, &base.sub("embeddings"))?;
         let layers = layers?;
-        let pooler = base.sub("pooler.dense");
+        // Under a new classifier a pooler may be new as well: masked language models have none.
+        let pooler = match build.head() {
+            Some(_) => base.as_new().sub("pooler.dense"),
+            None => base.sub("pooler.dense"),
+        };
         let pooler = if config.add_pooling_layer {
             Some(Linear::new(&pooler, hidden, hidden, std)?.with_site(&pooler, "pooler", None)?)
         } else {

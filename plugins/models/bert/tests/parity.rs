@@ -117,7 +117,7 @@ fn a_classifier_starts_a_pooler_that_the_weights_lack() {
 
     let head = HeadInfo {
         kind: "sequence-classification".into(),
-        num_labels: 3,
+        num_labels: 2,
         problem_type: None,
     };
     let store = Store::of(weights, Some(head));
