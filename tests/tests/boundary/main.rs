@@ -4,6 +4,7 @@
 
 mod errors;
 mod evolution;
+#[cfg(target_os = "linux")]
 mod hostile;
 mod next_host;
 mod overrides;
