@@ -99,12 +99,11 @@ pub fn write_model(session: &Session, path: &Path) -> Result<()> {
             .as_deref()
             .or(session.pretrained.as_deref());
         for name in TOKENIZER_FILES {
-            let file = source.map(|source| {
-                if source.is_dir() {
-                    source.join(name)
-                } else {
-                    source.with_file_name(name)
-                }
+            let file = source.map(|source| match name {
+                _ if source.is_dir() => source.join(name),
+                // Whatever it is called, in a model folder it is this.
+                "tokenizer.json" => source.to_owned(),
+                _ => source.with_file_name(name),
             });
             if let Some(file) = file.filter(|file| file.is_file()) {
                 fs::copy(&file, folder.join(name))

@@ -169,3 +169,39 @@ impl Optimizer {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A resumed run has no gradients of the steps before it, so these must not matter.
+    #[test]
+    fn a_parameter_that_a_step_does_not_use_is_left_alone() {
+        let device = tch::Device::Cpu;
+        let param = |name: &str| {
+            let values = Tensor::ones([2, 2], (Kind::Float, device));
+            (name.to_owned(), values.set_requires_grad(true))
+        };
+        let optimizer = Optimizer::new(vec![param("always"), param("once")]).expect("slots");
+        let rule = AdamW {
+            learning_rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.999,
+            weight_decay: 0.1,
+            eps: 1e-8,
+        };
+        let [always, once] = optimizer.slots() else {
+            panic!("two slots");
+        };
+        let mut values = Vec::new();
+        for loss in [&always.param + &once.param, &always.param * 2.0] {
+            optimizer.forget_grads().expect("forgotten");
+            loss.sum(Kind::Float).backward();
+            tch::no_grad(|| optimizer.step(rule)).expect("a step");
+            values.push([always, once].map(|slot| slot.param.double_value(&[0, 0])));
+        }
+        assert!(values[1][0] < values[0][0], "{values:?}");
+        assert_eq!(values[1][1].to_bits(), values[0][1].to_bits(), "{values:?}");
+        assert!(values[0][1] < 1.0, "{values:?}");
+    }
+}

@@ -12,6 +12,7 @@ use tenon_core::folder::{Lock, RunFolder, remove_folder, remove_leftovers, write
 use tenon_core::registry::Pins;
 use tenon_core::request::{EarlierRun, TrainRequest};
 
+use crate::checkpoint;
 use crate::data::Discovered;
 use crate::session::{FREE_TO_DIFFER, Session};
 
@@ -83,10 +84,15 @@ pub fn decide(request: &TrainRequest, folder: &RunFolder) -> Result<Earlier> {
             root.display()
         );
     }
-    Ok(match exists {
-        true => Earlier::Continued,
-        false => Earlier::Nothing,
-    })
+    if exists {
+        return Ok(Earlier::Continued);
+    }
+    ensure!(
+        checkpoint::latest_in(&folder.checkpoints())?.is_none(),
+        "{}: there are checkpoints of a run, but no run.toml; take them away, or choose another run.name",
+        root.display()
+    );
+    Ok(Earlier::Nothing)
 }
 
 /// Whether the folder holds nothing, or only what a run that was killed at once left of its first
