@@ -19,6 +19,7 @@ struct Segment {
     end: u64,
     in_file: u64,
     offset: u64,
+    align: u64,
     flags: ProgramFlags,
 }
 
@@ -30,6 +31,7 @@ impl Segment {
             end: start.saturating_add(header.p_memsz(endian).into()),
             in_file: header.p_filesz(endian).into(),
             offset: header.p_offset(endian).into(),
+            align: header.p_align(endian).into(),
             flags: header.p_flags(endian),
         }
     }
@@ -38,11 +40,18 @@ impl Segment {
         self.start <= start && end <= self.end
     }
 
-    fn is_sound(&self, align: u64) -> bool {
-        let memory = self.end - self.start;
-        let aligned =
-            align <= 1 || align.is_power_of_two() && self.start % align == self.offset % align;
-        self.in_file <= memory && aligned && self.flags.0 & PF_R.0 != 0
+    fn is_sound(&self) -> bool {
+        let Self { start, offset, .. } = self;
+        let align = self.align.max(1);
+        let aligned = align.is_power_of_two() && start % align == offset % align;
+        self.in_file <= self.end - start && aligned && self.flags.0 & PF_R.0 != 0
+    }
+
+    /// Notes, unwinding tables and the like lie in what is mapped.
+    fn is_within(&self, loads: &[Self]) -> bool {
+        let is_empty = self.end <= self.start || self.in_file == 0;
+        let holds = |load: &Self| load.start <= self.start && self.start < load.end;
+        is_empty || loads.iter().any(holds)
     }
 }
 
@@ -53,62 +62,64 @@ pub(super) fn agree<E: FileHeader>(
     sections: &[E::SectionHeader],
 ) -> bool {
     let of_type = |kind| {
-        segments
+        let of_kind = segments
             .iter()
-            .filter(move |header| header.p_type(endian) == kind)
+            .filter(move |header| header.p_type(endian) == kind);
+        of_kind.map(|header| Segment::of(header, endian)).collect()
     };
-    let segment = |header: &E::ProgramHeader| Segment::of(header, endian);
-    let loads: Vec<Segment> = of_type(PT_LOAD).map(segment).collect();
+    let loads: Vec<Segment> = of_type(PT_LOAD);
     if loads.is_empty() {
         // The linker says so itself.
         return true;
     }
-    let sound = of_type(PT_LOAD)
-        .zip(&loads)
-        .all(|(header, load)| load.is_sound(header.p_align(endian).into()));
-    let ascending = loads.windows(2).all(|pair| pair[0].end <= pair[1].start);
-    // Notes, unwinding tables and the like lie in what is mapped.
-    let mapped = segments
+    let dynamic: Vec<Segment> = of_type(PT_DYNAMIC);
+    let tls: Vec<Segment> = of_type(PT_TLS);
+    let relro: Vec<Segment> = of_type(PT_GNU_RELRO);
+    let sections: Vec<Section> = sections
         .iter()
-        .map(segment)
-        .filter(|part| part.end > part.start && part.in_file > 0)
-        .all(|part| {
-            loads
-                .iter()
-                .any(|load| load.start <= part.start && part.start < load.end)
-        });
-    let dynamic: Vec<Segment> = of_type(PT_DYNAMIC).map(segment).collect();
-    let tls: Vec<Segment> = of_type(PT_TLS).map(segment).collect();
+        .map(|header| Section::of(header, endian))
+        .collect();
+    let mut all = segments.iter().map(|header| Segment::of(header, endian));
     let described = sections.iter().all(|section| {
-        let part = Section::of(section, endian);
-        part.is_mapped(&loads) && part.is_dynamic(&dynamic) && part.is_thread_local(&tls)
+        section.is_mapped(&loads) && section.is_dynamic(&dynamic) && section.is_thread_local(&tls)
     });
-    // What each thread gets ends with the last section of it, and is allocated by its alignment.
-    let last = sections.iter().map(|section| Section::of(section, endian));
-    let last = last
-        .filter(|part| part.has(SHF_TLS.0))
-        .map(|part| part.end)
-        .max();
-    let bounded = of_type(PT_TLS).zip(&tls).all(|(header, tls)| {
-        let align: u64 = header.p_align(endian).into();
-        let rest = last.map(|last| tls.end.saturating_sub(last));
-        rest.is_some_and(|rest| rest < MOST_PADDING) && align < MOST_PADDING
-    });
-    // What is written to once and then protected ends where a section does. Of the table of calls
-    // that comes next, GNU ld protects the first three entries.
-    let relro = of_type(PT_GNU_RELRO).map(segment).all(|part| {
-        let load = loads
+    are_sound(&loads)
+        && all.all(|part| part.is_within(&loads))
+        && described
+        && dynamic.len() == 1
+        && tls
             .iter()
-            .find(|load| load.start == part.start && load.flags.0 & PF_W.0 != 0);
-        let mut writable = sections
+            .all(|part| ends_with_thread_locals(part, &sections))
+        && relro
             .iter()
-            .map(|section| Section::of(section, endian))
-            .filter(|section| section.has(SHF_ALLOC.0) && section.has(SHF_WRITE.0));
-        let at_bound = writable
-            .any(|section| section.end == part.end || part.end.wrapping_sub(section.start) <= 24);
-        load.is_some_and(|load| part.end == load.end || at_bound)
+            .all(|part| is_protectable(part, &loads, &sections))
+}
+
+/// Whether the linker can map them: one behind the other, each as its place in the file is aligned.
+fn are_sound(loads: &[Segment]) -> bool {
+    loads.iter().all(Segment::is_sound) && loads.windows(2).all(|pair| pair[0].end <= pair[1].start)
+}
+
+/// What each thread gets ends with the last section of it, and is allocated by its alignment.
+fn ends_with_thread_locals(part: &Segment, sections: &[Section]) -> bool {
+    let own = sections.iter().filter(|section| section.has(SHF_TLS.0));
+    let last = own.map(|section| section.end).max();
+    let rest = last.map(|last| part.end.saturating_sub(last));
+    rest.is_some_and(|rest| rest < MOST_PADDING) && part.align < MOST_PADDING
+}
+
+/// What is written to once and then protected ends where a section does. Of the table of calls
+/// that comes next, GNU ld protects the first three entries.
+fn is_protectable(part: &Segment, loads: &[Segment], sections: &[Section]) -> bool {
+    let load = loads
+        .iter()
+        .find(|load| load.start == part.start && load.flags.0 & PF_W.0 != 0);
+    let at_bound = sections.iter().any(|section| {
+        let is_writable = section.has(SHF_ALLOC.0) && section.has(SHF_WRITE.0);
+        let ends_it = section.end == part.end || part.end.wrapping_sub(section.start) <= 24;
+        is_writable && ends_it
     });
-    sound && ascending && mapped && described && bounded && relro && dynamic.len() == 1
+    load.is_some_and(|load| part.end == load.end || at_bound)
 }
 
 struct Section {
