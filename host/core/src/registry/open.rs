@@ -277,7 +277,9 @@ pub(super) fn engine_name() -> String {
     format!("{prefix}tenon_engine{suffix}")
 }
 
-/// Beside the program, where cargo puts a dependency's libraries, and in an installation.
+/// Where cargo puts a dependency's libraries, beside the program, and in an installation. The copy
+/// that cargo makes beside the program is renewed only when the engine is built for its own sake: it
+/// may be older than the program.
 fn engine_folders() -> Vec<PathBuf> {
     let program = std::env::current_exe().and_then(|program| program.canonicalize());
     let Some(folder) = program
@@ -290,7 +292,7 @@ fn engine_folders() -> Vec<PathBuf> {
         .parent()
         .map(|prefix| prefix.join("lib").join("tenon"));
     let deps = folder.join("deps");
-    [folder, deps].into_iter().chain(installed).collect()
+    [deps, folder].into_iter().chain(installed).collect()
 }
 
 /// Ends the process at once, after writing out what was printed.
