@@ -1,9 +1,9 @@
-//! Damaged checkpoints and a full disk: a clear error, and nothing is lost.
+//! Damaged checkpoints, a full disk, a loss that is no number: a clear error, and nothing is lost.
 
 use std::fs;
 
 use super::desk::Desk;
-use super::files::{assert_same, copy, files, result};
+use super::files::{assert_same, copy, files, result, tensors};
 use super::refused::interrupt;
 
 /// The latest checkpoint of a run.
@@ -82,4 +82,29 @@ fn a_full_disk_leaves_the_checkpoints_that_there_are() {
 
     desk.succeed(&["train", "--resume", "runs/full"]);
     assert_same("full", &result(&run), &whole);
+}
+
+/// Also where the log would not have told for long: what is saved can be gone on from.
+#[test]
+fn a_run_that_diverges_keeps_its_last_sound_checkpoint() {
+    let desk = Desk::new();
+    let changes = [
+        ("train.learning_rate", "1e30"),
+        ("train.log_every", "1000"),
+        ("train.eval_every", "\"never\""),
+        ("train.save_every", "1"),
+    ];
+    let file = desk.run_file("diverges", &changes);
+    let error = desk.fail(1, &["train", &file]);
+    let told = error.contains("is NaN at step 2; the last checkpoint is untouched")
+        || error.contains("is inf at step 2; the last checkpoint is untouched");
+    assert!(told, "{error}");
+    let checkpoint = latest(&desk, "diverges");
+    assert!(
+        checkpoint.ends_with("step-00000001"),
+        "{}",
+        checkpoint.display()
+    );
+    let weights = tensors(&checkpoint.join("trainable.safetensors"));
+    assert!(weights.values().flatten().all(|value| value.is_finite()));
 }

@@ -85,6 +85,17 @@ fn before_the_training_there_is_nothing_to_go_on_with() {
     assert!(!run.exists());
 }
 
+/// As `tenon train … 2>&1 | head -1`, which once ended the run with its first line.
+#[test]
+fn it_goes_on_when_whoever_read_it_is_gone() {
+    let desk = Desk::new();
+    let file = desk.run_file("unread", &[]);
+    let mut running = Running::start(desk.command(&["train", &file]), &desk.run("unread"));
+    running.hang_up();
+    assert_eq!(running.end().code, Some(0));
+    assert!(desk.run("unread").join("summary.json").is_file());
+}
+
 #[test]
 fn the_help_tells_the_exit_code() {
     let help = Desk::new().succeed(&["--help"]).stdout;

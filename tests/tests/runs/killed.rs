@@ -64,10 +64,10 @@ fn train_killed(desk: &Desk, name: &str, changes: &[(&str, &str)], moments: &[Mo
     // Examples are encoded anew, so that it is killed in the midst of that, too.
     let cache = desk.path(&format!("cache-{name}"));
     let start = |part: usize| {
-        let arguments: &[&str] = match (run.join("run.toml").is_file(), part % 2) {
+        let arguments: &[&str] = match (run.join("run.toml").is_file(), part % 3) {
             (true, 0) => &["train", "--resume", &folder],
-            (true, _) => &["train", &file, "--resume"],
-            (false, _) => &["train", &file],
+            (true, 1) => &["train", &file, "--resume"],
+            _ => &["train", &file],
         };
         let mut command = desk.command(arguments);
         command.env("TENON_CACHE", &cache);

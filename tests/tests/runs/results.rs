@@ -1,9 +1,11 @@
 //! What a run writes is what it scored: its folder, and its model folder by itself, evaluate to
 //! the same.
 
+use std::fs;
+
 use serde_json::Value;
 
-use super::desk::Desk;
+use super::desk::{Desk, repository};
 use super::files::{files, json, scores};
 
 /// Trains, and holds `tenon evaluate` against the run's summary, which it returns.
@@ -50,6 +52,27 @@ fn of_all_parameters() {
     let summary = check(&desk, "full", "", "model", &MODEL);
     assert_eq!(summary["parameters"]["trainable"], ALL);
     assert_eq!(summary["parameters"]["total"], ALL);
+}
+
+/// Its tokenizer goes with it, whatever that was called.
+#[test]
+fn of_a_model_with_another_tokenizer() {
+    let desk = Desk::new();
+    let tokenizer = repository().join("tests/fixtures/runs/tokenizer.json");
+    fs::copy(tokenizer, desk.path("words.json")).expect("a copy");
+    let changes = [
+        ("peft", ""),
+        ("tokenizer.path", "\"words.json\""),
+        ("train.epochs", "1"),
+    ];
+    let file = desk.run_file("words", &changes);
+    desk.succeed(&["train", &file]);
+    let written = files(&desk.run("words").join("model"));
+    assert_eq!(written.keys().collect::<Vec<_>>(), MODEL);
+    assert_eq!(
+        written["tokenizer.json"],
+        files(desk.path("").as_path())["words.json"]
+    );
 }
 
 #[test]

@@ -109,6 +109,12 @@ impl Running {
         assert!(kill.status().expect("a shell").success(), "no such process");
     }
 
+    /// Closes the pipes that it writes to.
+    pub fn hang_up(&mut self) {
+        drop(self.child().stdout.take());
+        drop(self.child().stderr.take());
+    }
+
     /// Kills it, without a chance to do anything about it.
     pub fn kill(mut self) {
         self.child().kill().expect("killed");
