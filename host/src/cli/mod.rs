@@ -63,8 +63,8 @@ Exit codes:
     0  all went well
     1  the command failed: data, weights, a component, the disk
     2  the command line is wrong
-    3  the run file is wrong; nothing was started
-    4  a plugin that is needed is missing, broken, changed or not allowed
+    3  the run file is wrong, or names what is not there; nothing was started
+    4  a plugin that is needed is broken, changed or not allowed
   130  stopped by Ctrl-C; a training run can be resumed";
 
 #[derive(Debug, Subcommand)]
