@@ -38,7 +38,7 @@ const RUN: [(&str, &str); 23] = [
     ("train.gradient_accumulation_steps", "2"),
     ("train.learning_rate", "5e-3"),
     ("train.weight_decay", "0.01"),
-    ("train.log_every", "2"),
+    ("train.log_every", "3"),
     ("train.eval_every", "3"),
     ("train.save_every", "2"),
     ("train.select_best", "\"accuracy\""),
