@@ -245,7 +245,7 @@ fn main() -> Result<()> {
     let (rows, width) = (800, HIDDEN);
     let x = random(&[rows, width], 1.0);
     let time = |what: &str, f: &dyn Fn() -> Result<Tensor>| -> Result<()> {
-        f()?;
+        let _ = f()?;
         let began = Instant::now();
         for _ in 0..200 {
             drop(f()?);
