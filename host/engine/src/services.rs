@@ -130,20 +130,23 @@ pub fn bar(what: &str, unit: &str, total: u64) -> Bar {
 }
 
 fn progress_bar(what: &str, unit: &str, total: u64) -> ProgressBar {
-    let bar = match total {
-        0 => ProgressBar::new_spinner(),
-        total => ProgressBar::new(total),
+    // Without a target of its own, or it would draw once before it joins the others.
+    let length = (total > 0).then_some(total);
+    let mut bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
+    if let Some(shared) = shared() {
+        bar = shared.bars.add(bar);
+    }
+    let template = match total {
+        0 => format!("{{prefix:>12}} {{spinner}} {{human_pos}} {unit} {{msg}}"),
+        _ => format!(
+            "{{prefix:>12}} {{bar:32}} {{human_pos}}/{{human_len}} {unit} {{msg}} {{eta:>4}}"
+        ),
     };
-    let template =
-        format!("{{prefix:>12}} {{bar:32}} {{human_pos}}/{{human_len}} {unit} {{msg}} {{eta:>4}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style.progress_chars("━╸ "));
     }
     bar.set_prefix(what.to_owned());
-    match shared() {
-        Some(shared) => shared.bars.add(bar),
-        None => bar,
-    }
+    bar
 }
 
 /// Prints a line to standard error without tearing the bars. Whoever read it may be gone; what is
