@@ -19,7 +19,8 @@ use tenon_plugin_api::host::Plugin;
 use tenon_plugin_api::model::Forward;
 
 use crate::checkpoint::{self, Checkpoints};
-use crate::data::{self, Discovered, Splits, TaskEncoder};
+use crate::data::{Discovered, Splits};
+use crate::encoder::{self, TaskEncoder};
 use crate::evaluate::{Evaluation, Stopped, evaluate};
 use crate::export::{self, Merge};
 use crate::place::{self, Earlier, RunState};
@@ -248,7 +249,7 @@ fn prepare(session: &Session, view: &tenon_core::data::View, what: &str) -> Resu
         ("limit", limit.as_str()),
         ("columns", columns.as_str()),
     ];
-    data::prepare(view, Arc::new(encoder), data, what, &key)
+    encoder::prepare(view, Arc::new(encoder), data, what, &key)
 }
 
 /// Settings, adapter and checkpoint that a choice of weights asks for.

@@ -1,31 +1,21 @@
-//! From the run's data settings to encoded examples and tensors: the engine's side of the data path.
+//! From the data settings of a run to splits of rows, and from batches to tensors.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{DataSettings, HeldOut, SourceSettings};
 use tenon_core::data::{
-    BadRows, Batch, Buffer, CacheKey, Collate, DType, DataError, Dataset, Encode, EncodeOptions,
-    Examples, Field, FieldSpec, FormatKind, HfTokenizer, Labels, OpenOptions, PrepareOptions,
-    Prepared, Projection, Record, RecordError, Source, SourceSpec, SplitOptions, Tokenize,
-    Truncation, Value, View, split,
+    BadRows, Batch, Buffer, Dataset, FormatKind, Labels, OpenOptions, Projection, Source,
+    SourceSpec, SplitOptions, Value, View, split,
 };
 use tenon_core::request::Split;
-use tenon_plugin_api::error::StdError;
-use tenon_plugin_api::host::TaskHandle;
-use tenon_plugin_api::info::{ColumnInfo, ColumnKind, FieldKind, Pad, TaskInfo};
-use tenon_plugin_api::record::RecordBatch;
+use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
 use tenon_plugin_api::tensor::TensorMap;
-use tenon_plugin_api::tokenizer::{self as api, HostTokenizer, SharedTokenizer};
-use tenon_plugin_api::values::{ValueKind, Values};
-
-use crate::evaluate::Stopped;
-use crate::services;
 
 /// The splits of a run's data; each holds different rows.
 #[derive(Clone, Default)]
@@ -196,7 +186,8 @@ fn kind_of(view: &View, column: &str) -> Result<ColumnKind> {
     })
 }
 
-fn file_column<'a>(settings: &'a DataSettings, column: &'a str) -> &'a str {
+/// The name of a task's column in the files.
+pub fn file_column<'a>(settings: &'a DataSettings, column: &'a str) -> &'a str {
     settings.columns.get(column).map_or(column, String::as_str)
 }
 
@@ -294,262 +285,6 @@ pub fn cache_folder() -> Option<PathBuf> {
     Some(explicit.or_else(xdg).or_else(home)?.join("data"))
 }
 
-/// A task with what it needs to encode records.
-pub struct TaskEncoder {
-    task: Arc<TaskHandle>,
-    tokenizer: Arc<SharedTokenizer>,
-    columns: Vec<(ColumnInfo, String)>,
-    labels: BTreeMap<String, BTreeMap<String, i64>>,
-    specs: Vec<FieldSpec>,
-}
-
-impl TaskEncoder {
-    /// An encoder for a prepared task. `labels` are the class names by id of each label column;
-    /// `pad` is the tokenizer's padding id.
-    pub fn new(
-        task: Arc<TaskHandle>,
-        tokenizer: Arc<SharedTokenizer>,
-        info: &TaskInfo,
-        settings: &DataSettings,
-        labels: &BTreeMap<String, Vec<String>>,
-    ) -> Self {
-        let pad = tokenizer.as_tokenizer().special("pad").unwrap_or(0);
-        let numbered = |names: &Vec<String>| names.iter().cloned().zip(0_i64..).collect();
-        let columns = info.columns.iter();
-        Self {
-            columns: columns
-                .map(|c| (c.clone(), file_column(settings, &c.name).to_owned()))
-                .collect(),
-            labels: labels
-                .iter()
-                .map(|(column, names)| (column.clone(), numbered(names)))
-                .collect(),
-            specs: info.fields.iter().map(|field| spec(field, pad)).collect(),
-            task,
-            tokenizer,
-        }
-    }
-
-    /// Reads no column that prediction does without.
-    pub fn without_references(&mut self) {
-        self.columns.retain(|(column, _)| column.for_prediction);
-    }
-
-    /// Drops the fields that the task does not make of `record`, as those of labels when there
-    /// are none.
-    ///
-    /// # Errors
-    /// The record cannot be encoded.
-    pub fn only_fields_of(&mut self, record: &Record) -> Result<()> {
-        let batch = self
-            .batch(std::slice::from_ref(record))
-            .map_err(|error| anyhow::anyhow!(error.source))?;
-        let examples = self
-            .task
-            .encode(&batch, &self.tokenizer)
-            .map_err(StdError)?;
-        self.specs
-            .retain(|spec| examples.fields().any(|field| field == spec.name));
-        Ok(())
-    }
-
-    /// Records as the task reads them.
-    fn batch(&self, records: &[Record]) -> Result<RecordBatch, RecordError> {
-        let mut batch = RecordBatch::new(records.len());
-        for (column, name) in &self.columns {
-            let mut values = Values::new(match column.kind {
-                ColumnKind::Label => ValueKind::Label,
-                ColumnKind::Labels => ValueKind::Labels,
-                ColumnKind::Number => ValueKind::Number,
-                _ => ValueKind::Text,
-            });
-            let mut missing = vec![false; records.len()];
-            for (row, record) in records.iter().enumerate() {
-                let cell = record.get(name).unwrap_or(&Value::Null);
-                missing[row] = matches!(cell, Value::Null);
-                self.push(column, cell, &mut values)
-                    .map_err(|problem| RecordError {
-                        record: Some(row),
-                        source: problem.into(),
-                    })?;
-            }
-            let missing = if missing.contains(&true) {
-                missing
-            } else {
-                Vec::new()
-            };
-            batch
-                .add(&column.name, values, &missing)
-                .map_err(|error| RecordError {
-                    record: None,
-                    source: Box::new(StdError(error)),
-                })?;
-        }
-        Ok(batch)
-    }
-
-    fn push(&self, column: &ColumnInfo, cell: &Value, values: &mut Values) -> Result<(), String> {
-        let found = || format!("column `{}`: ", column.name);
-        let id = |cell: &Value| -> Result<i64, String> {
-            let name = cell
-                .to_label()
-                .ok_or_else(|| format!("{}{} is not a label", found(), cell.describe()))?;
-            let known = self
-                .labels
-                .get(&column.name)
-                .and_then(|labels| labels.get(name.as_ref()));
-            known.copied().ok_or_else(|| {
-                format!(
-                    "{}label {name:?} does not occur in the training data",
-                    found()
-                )
-            })
-        };
-        match (column.kind, cell) {
-            (ColumnKind::Label, Value::Null) => values.push_label(-1),
-            (ColumnKind::Label, cell) => values.push_label(id(cell)?),
-            (ColumnKind::Labels, Value::Null) => values.push_ints(&[]),
-            (ColumnKind::Labels, Value::List(items)) => {
-                values.push_ints(&items.iter().map(id).collect::<Result<Vec<_>, _>>()?);
-            }
-            (ColumnKind::Labels, cell) => values.push_ints(&[id(cell)?]),
-            (ColumnKind::Number, Value::Null) => values.push_number(f64::NAN),
-            (ColumnKind::Number, cell) => {
-                let number = cell.to_float();
-                values
-                    .push_number(number.ok_or_else(|| {
-                        format!("{}{} is not a number", found(), cell.describe())
-                    })?);
-            }
-            (_, Value::Null) => values.push_text(""),
-            (_, Value::List(items)) => {
-                let text = |item: &Value| item.as_text().map(str::to_owned);
-                let texts: Option<Vec<_>> = items.iter().map(text).collect();
-                values
-                    .push_texts(texts.ok_or_else(|| {
-                        format!("{}a list of something else than texts", found())
-                    })?);
-            }
-            (_, cell) => {
-                let text = cell
-                    .to_label()
-                    .ok_or_else(|| format!("{}{} is not text", found(), cell.describe()))?;
-                values.push_text(text);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn spec(field: &tenon_plugin_api::info::FieldInfo, pad: u32) -> FieldSpec {
-    FieldSpec {
-        name: field.name.clone(),
-        dtype: match field.kind {
-            FieldKind::Int => DType::Int,
-            FieldKind::Float => DType::Float,
-        },
-        collate: match field.pad {
-            Pad::Stack => Collate::Stack,
-            Pad::Token => Collate::Pad(f64::from(pad)),
-            Pad::Value(value) => Collate::Pad(value),
-        },
-        length: field.length,
-    }
-}
-
-impl Encode for TaskEncoder {
-    fn fields(&self) -> &[FieldSpec] {
-        &self.specs
-    }
-
-    fn encode(&self, records: &[Record], examples: &mut Examples<'_>) -> Result<(), RecordError> {
-        let batch = self.batch(records)?;
-        let made = match self.task.encode(&batch, &self.tokenizer) {
-            Ok(made) => made,
-            Err(error) => {
-                // The call does not say which record was at fault: ask for each.
-                let alone = |record: &Record| -> bool {
-                    let batch = self.batch(std::slice::from_ref(record));
-                    batch.is_ok_and(|batch| self.task.encode(&batch, &self.tokenizer).is_err())
-                };
-                return Err(RecordError {
-                    record: records.iter().position(alone),
-                    source: Box::new(StdError(error)),
-                });
-            }
-        };
-        for example in 0..made.len() {
-            let mut fields = Vec::with_capacity(self.specs.len());
-            for spec in &self.specs {
-                let ints = made.ints(&spec.name, example).map(Field::Ints);
-                let field = ints.or_else(|| made.floats(&spec.name, example).map(Field::Floats));
-                fields.push(field.ok_or_else(|| RecordError {
-                    record: Some(made.record_of(example)),
-                    source:
-                        format!("the task made no field `{}`, which it declares", spec.name).into(),
-                })?);
-            }
-            examples.push(made.record_of(example), &fields);
-        }
-        Ok(())
-    }
-}
-
-/// Encodes a split, with a progress bar; `key` says what besides the data the result depends on.
-///
-/// # Errors
-/// A bad row or record, or the user stopped it.
-pub fn prepare(
-    view: &View,
-    encoder: Arc<TaskEncoder>,
-    settings: &DataSettings,
-    what: &str,
-    key: &[(&str, &str)],
-) -> Result<Prepared> {
-    let cache = match (settings.cache, cache_folder()) {
-        (true, Some(folder)) => {
-            let parts = key
-                .iter()
-                .fold(CacheKey::new(view)?, |cache, (name, value)| {
-                    cache.part(name, value)
-                });
-            let fields = format!("{:?}", encoder.specs);
-            Some((folder, parts.part("fields", &fields)))
-        }
-        _ => None,
-    };
-    let bar = services::bar(what, "rows", view.len() as u64);
-    let prepared = Prepared::new(
-        view,
-        encoder,
-        PrepareOptions {
-            memory: 1 << 30,
-            cache,
-            bad_records: match settings.on_bad_row {
-                OnBadRow::Error => BadRows::Error,
-                OnBadRow::Skip => BadRows::Skip,
-            },
-            progress: &mut |done, _| {
-                bar.set(done as u64);
-                !services::interrupted()
-            },
-        },
-    )
-    .map_err(|error| match error {
-        DataError::Cancelled => Stopped.into(),
-        error => anyhow::Error::from(error),
-    })?;
-    let skipped = prepared.skipped();
-    if skipped.count > 0 {
-        let first = skipped.first.first().map_or("", String::as_str);
-        tracing::warn!(
-            "{what}: {} records were skipped, the first: {first}",
-            skipped.count
-        );
-    }
-    Ok(prepared)
-}
-
 /// The tensors of a batch on `device`: its fields, and `attention_mask`.
 ///
 /// # Errors
@@ -589,72 +324,4 @@ fn mask(lengths: &[u32], longest: usize) -> Result<Tensor> {
         row[..(*length as usize).min(longest)].fill(1);
     }
     Ok(Tensor::f_from_slice(&values)?.f_view([lengths.len() as i64, longest as i64])?)
-}
-
-/// The tokenizer of the run, as plugins see it.
-pub struct RunTokenizer {
-    /// The tokenizer.
-    pub tokenizer: HfTokenizer,
-    /// The most tokens of an input, whatever a task asks for.
-    pub limit: Option<usize>,
-}
-
-impl HostTokenizer for RunTokenizer {
-    fn encode(&self, text: &str, how: &api::Encode<'_>) -> tenon_plugin_api::Result<api::Encoding> {
-        let options = EncodeOptions {
-            max_length: [how.max_length, self.limit].into_iter().flatten().min(),
-            truncation: match how.truncation {
-                api::Truncation::LongestFirst => Truncation::LongestFirst,
-                api::Truncation::OnlyFirst => Truncation::OnlyFirst,
-                api::Truncation::OnlySecond => Truncation::OnlySecond,
-                api::Truncation::Never => Truncation::Never,
-            },
-            special_tokens: !how.no_special_tokens,
-            offsets: how.offsets,
-            words: how.words,
-        };
-        let encoding = self.tokenizer.encode(text, how.pair, &options)?;
-        Ok(api::Encoding {
-            ids: encoding.ids.into_iter().map(i64::from).collect(),
-            type_ids: encoding.type_ids.into_iter().map(i64::from).collect(),
-            offsets: encoding.offsets,
-            words: encoding
-                .words
-                .into_iter()
-                .map(|word| word.map(|word| word as usize))
-                .collect(),
-            sequences: encoding.sequences,
-        })
-    }
-
-    fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> tenon_plugin_api::Result<String> {
-        Ok(self.tokenizer.decode(ids, skip_special_tokens)?)
-    }
-
-    fn token_id(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_id(token)
-    }
-
-    fn special(&self, role: &str) -> Option<u32> {
-        self.tokenizer.special(role)
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.tokenizer.vocab_size()
-    }
-}
-
-/// Checks that the tokenizer's ids fit the model's embedding, where the config tells its size.
-///
-/// # Errors
-/// They do not.
-pub fn check_vocabulary(tokenizer: &HfTokenizer, vocab_size: Option<u64>) -> Result<()> {
-    if let Some(size) = vocab_size {
-        let ids = tokenizer.vocab_size() as u64;
-        ensure!(
-            ids <= size,
-            "the tokenizer has {ids} tokens and the model embeddings for {size}: they do not belong together",
-        );
-    }
-    Ok(())
 }

@@ -10,18 +10,22 @@
 mod checkpoint;
 mod commands;
 mod data;
+mod encoder;
 mod evaluate;
 mod export;
 mod hub;
+mod loss;
 mod optimizer;
 mod params;
 mod place;
 mod predict;
+mod pretrained;
 mod report;
 mod schedule;
 mod services;
 mod session;
 mod summary;
+mod tokenizer;
 mod train;
 mod weights;
 

@@ -16,7 +16,8 @@ use tenon_plugin_api::task::Predictions;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::values::{ValueKind, Values};
 
-use crate::data::{Splits, TaskEncoder};
+use crate::data::Splits;
+use crate::encoder::TaskEncoder;
 use crate::evaluate::{evaluate, plan};
 use crate::services;
 use crate::session::Session;

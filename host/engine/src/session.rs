@@ -1,6 +1,6 @@
 //! A run's components put together: task, tokenizer, model, PEFT method, metrics.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,9 +8,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind as DType, Tensor};
 use tenon_core::config::options::{Dtype, Precision};
-use tenon_core::config::{
-    Catalog, ComponentSettings, Device as DeviceSetting, Kind, Pretrained, RunSettings,
-};
+use tenon_core::config::{Catalog, ComponentSettings, Device as DeviceSetting, Kind, RunSettings};
 use tenon_core::data::{Batch, HfTokenizer};
 use tenon_core::registry::Registry;
 use tenon_plugin_api::error::StdError;
@@ -20,9 +18,13 @@ use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::tokenizer::SharedTokenizer;
 
-use crate::data::{self, Discovered, RunTokenizer};
-use crate::hub;
-use crate::params::{Naming, Owner, SharedStore};
+use crate::data::{self, Discovered};
+use crate::params::{Owner, SharedStore};
+use crate::pretrained::{
+    check_architecture, check_weights, folder_of, inputs, model_options, name_of, naming,
+    read_config,
+};
+use crate::tokenizer::{RunTokenizer, check_vocabulary};
 use crate::weights::Weights;
 
 /// A task that is opened but not yet told about the data.
@@ -212,7 +214,7 @@ impl Session {
             "no tokenizer: set tokenizer.path, or model.pretrained to a folder that has a tokenizer.json",
         )?;
         let tokenizer = HfTokenizer::load(&path)?;
-        data::check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))?;
+        check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))?;
         let tokenizer_digest = tenon_core::data::Tokenize::fingerprint(&tokenizer).to_owned();
         let limit = [max_length, model_info.max_length]
             .into_iter()
@@ -455,137 +457,6 @@ impl Session {
 /// Options of a component as JSON.
 fn json<T: serde::Serialize>(options: &T) -> Result<String> {
     Ok(serde_json::to_string(options)?)
-}
-
-/// The folder of a pretrained model; a hub model is fetched into the hub's cache.
-fn folder_of(pretrained: &Pretrained) -> Result<PathBuf> {
-    match pretrained {
-        Pretrained::Folder(folder) => {
-            ensure!(
-                folder.is_dir(),
-                "model.pretrained: {} is not a folder",
-                folder.display()
-            );
-            Ok(folder.clone())
-        }
-        Pretrained::Hub { name, revision } => hub::fetch(name, revision.as_deref()),
-    }
-}
-
-fn name_of(pretrained: &Pretrained) -> String {
-    match pretrained {
-        Pretrained::Folder(folder) => folder.to_string_lossy().into_owned(),
-        Pretrained::Hub { name, .. } => name.clone(),
-    }
-}
-
-fn read_config(folder: &Path) -> Result<Map<String, Value>> {
-    let path = folder.join("config.json");
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
-}
-
-/// Checks that `config.json` is of an architecture that the model plugin loads.
-fn check_architecture(
-    entry: &Value,
-    config: &Map<String, Value>,
-    folder: Option<&Path>,
-) -> Result<()> {
-    let (Some(found), Some(folder)) = (config.get("model_type").and_then(Value::as_str), folder)
-    else {
-        return Ok(());
-    };
-    let known = words(entry, "model_types");
-    let id = entry.get("id").and_then(Value::as_str).unwrap_or("?");
-    ensure!(
-        known.is_empty() || known.contains(&found),
-        "{}: model_type is \"{found}\"; the model `{id}` loads {}",
-        folder.join("config.json").display(),
-        known.join(", "),
-    );
-    Ok(())
-}
-
-/// What the run file sets, over what `config.json` says of the options that the model has.
-fn model_options(
-    component: &ComponentSettings,
-    schema: &Value,
-    config: &Map<String, Value>,
-) -> Map<String, Value> {
-    let known = schema.get("properties").and_then(Value::as_object);
-    let read = config.iter().filter(|(key, value)| {
-        known.is_some_and(|known| known.contains_key(*key)) && !value.is_null()
-    });
-    let mut options: Map<String, Value> = read
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    options.extend(
-        component
-            .options
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone())),
-    );
-    options
-}
-
-fn words<'a>(entry: &'a Value, list: &str) -> Vec<&'a str> {
-    let items = entry.get(list).and_then(Value::as_array);
-    items
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
-}
-
-fn naming(entry: &Value) -> Naming {
-    let (from, to) = (words(entry, "renames_from"), words(entry, "renames_to"));
-    Naming {
-        base_prefix: words(entry, "base_prefix")
-            .first()
-            .copied()
-            .unwrap_or("")
-            .to_owned(),
-        renames: from
-            .into_iter()
-            .map(str::to_owned)
-            .zip(to.into_iter().map(str::to_owned))
-            .collect(),
-    }
-}
-
-fn inputs(entry: &Value) -> Vec<(String, bool)> {
-    let input = |name: &str| match name.strip_suffix('?') {
-        Some(name) => (name.to_owned(), true),
-        None => (name.to_owned(), false),
-    };
-    words(entry, "inputs").into_iter().map(input).collect()
-}
-
-/// Says all that the pretrained weights lack, and what of them is not used.
-fn check_weights(store: &SharedStore) -> Result<()> {
-    let mut store = store.lock();
-    let missing = store.missing();
-    if let Some(first) = missing.first() {
-        let more = if missing.len() > 1 {
-            format!(" and {} more", missing.len() - 1)
-        } else {
-            String::new()
-        };
-        bail!("the pretrained weights lack {first}{more}: they are of another model, or not whole");
-    }
-    if let Some(weights) = store.take_weights() {
-        let unused = weights.unused();
-        if !unused.is_empty() {
-            tracing::info!(
-                "{} tensors of {} are not used, the first: {}",
-                unused.len(),
-                weights.folder().display(),
-                unused[0]
-            );
-        }
-    }
-    Ok(())
 }
 
 /// What may differ between the parts of a run: where it lies and how much of it is kept does not

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 use tenon_core::config::options::Mode;
 use tenon_core::config::{Length, Rhythm, TrainSettings, Warmup};
 use tenon_core::data::rng::derive_seed;
@@ -23,6 +23,7 @@ use tenon_plugin_api::model::Forward;
 
 use crate::checkpoint::{self, Best, Checkpoints, Seen, State};
 use crate::evaluate::{Evaluation, Stopped, batch_size, evaluate};
+use crate::loss::LossMeter;
 use crate::optimizer::Optimizer;
 use crate::report::Reporter;
 use crate::schedule;
@@ -66,13 +67,6 @@ pub struct Trainer<'a> {
     before: Seen,
     /// The latest evaluation, and the step after which it was made.
     latest: Option<(u64, Evaluation)>,
-}
-
-/// Sums losses on their device, so that no step waits for it.
-struct LossMeter {
-    window: Tensor,
-    window_steps: u64,
-    total: Tensor,
 }
 
 impl<'a> Trainer<'a> {
@@ -452,7 +446,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// libtorch fails.
     pub fn mean_loss(&self) -> Result<f64> {
-        Ok(self.loss.total.f_double_value(&[])? / self.state.position.step.max(1) as f64)
+        self.loss.mean(self.state.position.step)
     }
 
     /// What an evaluation of the parameters as they are now finds on the validation data; the
@@ -493,42 +487,6 @@ fn digest(train: &Prepared, validation: Option<&Prepared>) -> String {
     }
     let hash = hasher.finalize();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl LossMeter {
-    fn new(device: tch::Device, state: &State) -> Result<Self> {
-        let scalar = |value: f64| Tensor::f_full([], value, (Kind::Double, device));
-        Ok(Self {
-            window: scalar(state.loss.window)?,
-            window_steps: state.loss.window_steps,
-            total: scalar(state.loss.total)?,
-        })
-    }
-
-    fn add(&mut self, sum: &Tensor, weight: f64) -> Result<()> {
-        let mean = sum.f_to_kind(Kind::Double)?.f_div_scalar(weight)?;
-        self.window = self.window.f_add(&mean)?;
-        self.total = self.total.f_add(&mean)?;
-        self.window_steps += 1;
-        Ok(())
-    }
-
-    /// The mean of the steps since the last call.
-    fn take(&mut self) -> Result<f64> {
-        let mean = self.window.f_double_value(&[])? / self.window_steps.max(1) as f64;
-        self.window = self.window.f_zeros_like()?;
-        self.window_steps = 0;
-        Ok(mean)
-    }
-
-    fn store(&self, state: &mut State) -> Result<()> {
-        state.loss = checkpoint::LossSums {
-            window: self.window.f_double_value(&[])?,
-            window_steps: self.window_steps,
-            total: self.total.f_double_value(&[])?,
-        };
-        Ok(())
-    }
 }
 
 /// What `summary.json` says of the training. Counts and the loss are those of the whole run;
