@@ -19,6 +19,7 @@ use tenon_plugin_api::host::Plugin;
 use tenon_plugin_api::model::Forward;
 
 use crate::checkpoint::{self, Checkpoints};
+use crate::cuda;
 use crate::data::{Discovered, Splits};
 use crate::encoder::{self, TaskEncoder};
 use crate::evaluate::{Evaluation, Stopped, evaluate};
@@ -43,6 +44,7 @@ pub fn run(request: &EngineRequest, linked: Vec<Plugin>) -> Result<i32> {
         Command::Predict(predict) => &predict.settings,
         Command::Merge(merge) => &merge.settings,
     };
+    cuda::open(settings.run.device)?;
     if let Some(threads) = settings.run.threads {
         tch::set_num_threads(threads.max(1) as i32);
     }

@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod commands;
+mod cuda;
 mod data;
 mod encoder;
 mod evaluate;

@@ -108,7 +108,7 @@ pub fn device(setting: DeviceSetting) -> Result<Device> {
                 i64::from(index) < count,
                 "run.device is cuda:{index}, but libtorch sees {count} CUDA devices{}",
                 if count == 0 {
-                    " (this libtorch may be built without CUDA)"
+                    " (no GPU, no driver, or no libtorch_cuda.so beside libtorch_cpu.so)"
                 } else {
                     ""
                 },

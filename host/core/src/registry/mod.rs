@@ -25,7 +25,9 @@ use tenon_plugin_api::host::Plugin;
 pub use entry::{Entry, LIBTORCH};
 pub use lookup::explain;
 pub use manifest::{ApiVersion, Component, Manifest};
-pub use open::{Engine, EngineError, Opened, TIMEOUT_VARIABLE, end_on_broken_pipe, leave};
+pub use open::{
+    Engine, EngineError, Opened, TIMEOUT_VARIABLE, end_on_broken_pipe, leave, open_part_of_libtorch,
+};
 pub use pins::{Change, Pin, Pins, PinsError, used};
 pub use problem::{PluginError, Problem};
 pub use search::{PATH_VARIABLE, Place, PlaceOrigin, Search, Surroundings};

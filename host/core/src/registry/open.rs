@@ -151,6 +151,14 @@ fn load(path: &Path) -> Result<Library, String> {
     library.map_err(|error| reason(&error))
 }
 
+/// Opens a library of libtorch's own, which registers itself with the others and stays.
+///
+/// # Errors
+/// What the system's linker says.
+pub fn open_part_of_libtorch(path: &Path) -> Result<(), String> {
+    load(path).map(std::mem::forget)
+}
+
 /// The address of a symbol.
 fn find(library: &Library, symbol: &str) -> Result<*const c_void, String> {
     // SAFETY: only the address is taken.
