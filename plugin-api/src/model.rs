@@ -79,6 +79,7 @@ pub struct Build {
     info: Rc<BuildInfo>,
     prefix: String,
     new: bool,
+    body: bool,
     role: Option<ParamRole>,
 }
 
@@ -91,6 +92,7 @@ impl Build {
             info: Rc::new(info),
             prefix: String::new(),
             new: false,
+            body: false,
             role: None,
         })
     }
@@ -104,11 +106,23 @@ impl Build {
         }
     }
 
-    /// The same, for parameters that pretrained weights need not have (a new head).
+    /// The same, for parameters of the task's head, which pretrained weights need not have.
     #[must_use]
     pub fn as_new(&self) -> Self {
         Self {
             new: true,
+            body: false,
+            ..self.clone()
+        }
+    }
+
+    /// The same, for parameters below the head that some pretrained weights lack, such as a pooler:
+    /// these start anew where they are not there, and are told to the user.
+    #[must_use]
+    pub fn or_new(&self) -> Self {
+        Self {
+            new: true,
+            body: true,
             ..self.clone()
         }
     }
@@ -146,7 +160,9 @@ impl Build {
             name: RStr::from(path.as_str()),
             shape: shape.iter().copied().collect(),
             init: init.as_rstr(),
-            flags: u64::from(self.new) | self.role.map_or(0, ParamRole::code) << 8,
+            flags: u64::from(self.new)
+                | u64::from(self.body) << 1
+                | self.role.map_or(0, ParamRole::code) << 8,
         }))?;
         Ok(raw.into())
     }

@@ -64,14 +64,15 @@ fn render(libtorch: &Libtorch, table: FlagsTable) -> String {
         .collect();
     let root = Value::String(libtorch.root.display().to_string());
     let header = match table {
-        FlagsTable::Build => "[build]",
-        FlagsTable::Target => "[target.'cfg(all())']",
+        FlagsTable::Build => "",
+        FlagsTable::Target => "\n[target.'cfg(all())']\n",
     };
+    let (version, flags) = (&libtorch.version, flags.join(", "));
+    // Tests in docs are programs, too, which rustdoc links.
     format!(
-        "# Written by `cargo xtask setup` for libtorch {}; not for version control.\n\
-         \n[env]\nLIBTORCH = {root}\n\n{header}\nrustflags = [{}]\n",
-        libtorch.version,
-        flags.join(", ")
+        "# Written by `cargo xtask setup` for libtorch {version}; not for version control.\n\
+         \n[env]\nLIBTORCH = {root}\n\
+         \n[build]\nrustdocflags = [{flags}]\n{header}rustflags = [{flags}]\n"
     )
 }
 

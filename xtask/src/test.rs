@@ -25,7 +25,8 @@ pub fn test(args: &[String]) -> Result<()> {
             .args(xtask_build()))?;
         model::obtain(&repository(), &Cache::open()?)?;
         build()?;
-        return run(cargo().arg("test").args(ALL_BUT_XTASK));
+        // One run tells all that fails.
+        return run(cargo().args(["test", "--no-fail-fast"]).args(ALL_BUT_XTASK));
     }
     if args
         .iter()

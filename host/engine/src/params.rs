@@ -30,7 +30,7 @@ pub struct Param {
     pub tensor: Tensor,
     /// Whether pretrained weights need not have it and do not.
     pub new: bool,
-    /// Whether pretrained weights need not have it: it is of the task's head.
+    /// Whether it is of the task's head, be it new or in the pretrained weights.
     pub head: bool,
     /// What it is in its layer, where the model says so.
     pub role: Option<ParamRole>,
@@ -265,6 +265,13 @@ struct Builder {
 impl BuildHost for Builder {
     fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor> {
         self.store.lock().param(name, shape, init, new, self.owner)
+    }
+
+    fn below_head(&mut self, name: &str) {
+        let mut store = self.store.lock();
+        if let Some(at) = store.index.get(name).copied() {
+            store.params[at].head = false;
+        }
     }
 
     fn role(&mut self, name: &str, role: ParamRole) {

@@ -25,8 +25,8 @@ pub struct ParamRequest<'a> {
     pub shape: RVec<i64>,
     /// JSON of [`crate::model::Init`].
     pub init: RStr<'a>,
-    /// Bit 0: a new parameter, absent from pretrained weights (a head). Bits 8 to 15: the code of
-    /// its [`crate::info::ParamRole`], 0 for none.
+    /// Bit 0: pretrained weights need not have it. Bit 1: and yet it is of no head. Bits 8 to 15:
+    /// the code of its [`crate::info::ParamRole`], 0 for none.
     pub flags: u64,
 }
 

@@ -146,6 +146,8 @@ pub(super) mod torch {
         /// # Errors
         /// The weights lack it or have it in another shape.
         fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor>;
+        /// The parameter `name`, which was provided as new, is of no head.
+        fn below_head(&mut self, _name: &str) {}
         /// What the parameter `name` is, told once it was provided, where the plugin says so.
         fn role(&mut self, _name: &str, _role: ParamRole) {}
         /// A site, with its weights.
@@ -177,6 +179,9 @@ pub(super) mod torch {
                 let new = request.flags & 1 != 0;
                 let name = request.name.as_str();
                 let tensor = self.0.param(name, &request.shape, init, new)?;
+                if request.flags & 2 != 0 {
+                    self.0.below_head(name);
+                }
                 if let Some(role) = ParamRole::from_code(request.flags >> 8 & 0xff) {
                     self.0.role(name, role);
                 }

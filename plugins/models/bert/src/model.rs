@@ -52,7 +52,7 @@ impl Model for Bert {
         let layers = layers?;
         // Under a new classifier a pooler may be new as well: masked language models have none.
         let pooler = match build.head() {
-            Some(_) => base.as_new().sub("pooler.dense"),
+            Some(_) => base.or_new().sub("pooler.dense"),
             None => base.sub("pooler.dense"),
         };
         let pooler = if config.add_pooling_layer {
