@@ -3,12 +3,12 @@
 //! It takes the same run files and leaves the same run folders. `cargo xtask bench` holds its speed
 //! against the program with opened plugins, and a test that both compute the same bits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Parser};
 use tenon_core::config::{self, LoadRequest, Purpose};
-use tenon_core::data::{FormatOptions, Source, SourceSpec, columns};
+use tenon_core::data::probe;
 use tenon_core::registry::{Registry, Search, leave};
 use tenon_core::request::{
     Command, EarlierRun, EngineRequest, RunFileText, Terminal, TrainRequest,
@@ -91,15 +91,4 @@ fn request(arguments: &Train) -> Result<EngineRequest> {
             verbosity: 0,
         },
     })
-}
-
-/// The columns of a data file, for the check.
-fn probe(path: &Path, format: &FormatOptions) -> Result<Vec<String>, String> {
-    let spec = SourceSpec {
-        paths: vec![path.to_string_lossy().into_owned()],
-        format: format.clone(),
-        base: PathBuf::new(),
-    };
-    let source = Source::resolve(&spec, "train").map_err(|error| error.to_string())?;
-    columns(&source).map_err(|error| error.to_string())
 }

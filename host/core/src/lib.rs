@@ -3,6 +3,9 @@
 pub mod config;
 pub mod data;
 pub mod folder;
+mod hex;
 pub mod registry;
 pub mod request;
 pub mod score;
+
+pub use hex::hex;

@@ -10,6 +10,7 @@ use tch::{Device, Kind as DType, Tensor};
 use tenon_core::config::options::{Dtype, Precision};
 use tenon_core::config::{Catalog, ComponentSettings, Device as DeviceSetting, Kind, RunSettings};
 use tenon_core::data::{Batch, HfTokenizer};
+use tenon_core::hex;
 use tenon_core::registry::Registry;
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::host::{MetricHandle, ModelHandle, PeftHandle, TaskHandle};
@@ -480,6 +481,5 @@ fn digest(settings: &RunSettings) -> String {
             table.remove(key);
         }
     }
-    let hash = Sha256::digest(value.to_string());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(value.to_string()))
 }

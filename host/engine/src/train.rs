@@ -17,6 +17,7 @@ use tenon_core::config::options::Mode;
 use tenon_core::config::{Length, Rhythm, TrainSettings, Warmup};
 use tenon_core::data::rng::derive_seed;
 use tenon_core::data::{Batch, Loader, LoaderOptions, Order, Plan, PlanOptions, Prepared};
+use tenon_core::hex;
 use tenon_nn::optim::AdamW;
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::model::Forward;
@@ -476,7 +477,8 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Digest of the data: the lengths of all examples, in order. Other texts have other lengths.
+/// Digest of the data: the lengths of all examples, in order. It is cheap, and notices rows that came,
+/// went, moved or grew; not an edit that leaves every example as long as it was.
 fn digest(train: &Prepared, validation: Option<&Prepared>) -> String {
     let mut hasher = Sha256::new();
     for prepared in [Some(train), validation].into_iter().flatten() {
@@ -485,8 +487,7 @@ fn digest(train: &Prepared, validation: Option<&Prepared>) -> String {
             hasher.update(length.to_le_bytes());
         }
     }
-    let hash = hasher.finalize();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize())
 }
 
 /// What `summary.json` says of the training. Counts and the loss are those of the whole run;

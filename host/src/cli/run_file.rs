@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tenon_core::config::{self, LoadRequest, Purpose, Resolved};
-use tenon_core::data::{FormatOptions, Source, SourceSpec, columns};
+use tenon_core::data::probe;
 use tenon_core::folder::RunFolder;
 use tenon_core::registry::{Registry, Search};
 use tenon_core::request::{RunFileText, Weights};
@@ -62,17 +62,6 @@ fn load_request(
         output.note(&format!("{path}: {}", note.message));
     }
     Ok(Loaded { resolved, search })
-}
-
-/// The columns of a data file, for the check.
-fn probe(path: &Path, format: &FormatOptions) -> Result<Vec<String>, String> {
-    let spec = SourceSpec {
-        paths: vec![path.to_string_lossy().into_owned()],
-        format: format.clone(),
-        base: PathBuf::new(),
-    };
-    let source = Source::resolve(&spec, "train").map_err(|error| error.to_string())?;
-    columns(&source).map_err(|error| error.to_string())
 }
 
 /// A run that a command works on, named by its run file or by its folder.

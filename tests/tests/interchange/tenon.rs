@@ -8,34 +8,16 @@ use std::process::{Command, Output};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use tenon_tests::{binary, repository};
 
 /// A folder with data and run files; what the commands write goes there too.
 pub struct Desk {
     folder: TempDir,
 }
 
-/// The folder of the repository.
-pub fn repository() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    folder.canonicalize().expect("the repository")
-}
-
 /// A file of `tests/fixtures`.
 pub fn fixture(name: &str) -> PathBuf {
     repository().join("tests/fixtures").join(name)
-}
-
-/// The binary, which lies above the folder of this test's own; the plugins lie beside it.
-fn binary() -> PathBuf {
-    let own = std::env::current_exe().expect("this test's path");
-    let folder = own.ancestors().nth(2).expect("target/PROFILE");
-    let binary = folder.join(format!("tenon{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        binary.is_file(),
-        "{} is not built; `cargo xtask test` builds what its tests open",
-        binary.display()
-    );
-    binary
 }
 
 impl Desk {

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+use tenon_tests::{binary, repository};
 
 /// The settings of a run, as dotted keys. A test says what it has otherwise.
 ///
@@ -43,25 +44,6 @@ const RUN: [(&str, &str); 23] = [
     ("train.save_every", "2"),
     ("train.select_best", "\"accuracy\""),
 ];
-
-/// The folder of the repository.
-pub fn repository() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    folder.canonicalize().expect("the repository")
-}
-
-/// The binary, which lies above the folder of this test's own; the plugins lie beside it.
-fn binary() -> PathBuf {
-    let own = std::env::current_exe().expect("this test's path");
-    let folder = own.ancestors().nth(2).expect("target/PROFILE");
-    let binary = folder.join(format!("tenon{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        binary.is_file(),
-        "{} is not built; `cargo xtask test` builds what its tests open",
-        binary.display()
-    );
-    binary
-}
 
 /// A folder with data and run files; what the commands write goes there too.
 pub struct Desk {

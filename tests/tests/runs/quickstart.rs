@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::desk::{Desk, repository};
+use tenon_tests::repository;
+
+use super::desk::Desk;
 use super::files::{files, json, lines, scores, tensors};
 
 const RUN_FILE: &str = "configs/quickstart.toml";

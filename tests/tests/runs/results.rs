@@ -5,7 +5,9 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::desk::{Desk, repository};
+use tenon_tests::repository;
+
+use super::desk::Desk;
 use super::files::{files, json, scores};
 
 /// Trains, and holds `tenon evaluate` against the run's summary, which it returns.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::thread;
 
 use super::error::DataError;
-use super::format::Format;
+use super::format::{Format, FormatOptions};
 use super::parquet::{self, ParquetFile};
 use super::ring::in_order;
 use super::rows::Rows;
-use super::source::Source;
+use super::source::{Source, SourceSpec};
 use super::text::{self, TextFile};
 use super::value::{Projection, Record};
 
@@ -316,6 +316,20 @@ impl Reader<'_> {
             Cursor::Parquet(cursor) => cursor.get(row),
         }
     }
+}
+
+/// Columns of the data at `path`, as the check of a run file asks for them.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn probe(path: &Path, format: &FormatOptions) -> Result<Vec<String>, String> {
+    let spec = SourceSpec {
+        paths: vec![path.to_string_lossy().into_owned()],
+        format: format.clone(),
+        base: PathBuf::new(),
+    };
+    let source = Source::resolve(&spec, "train").map_err(|error| error.to_string())?;
+    columns(&source).map_err(|error| error.to_string())
 }
 
 /// Columns of the first file of `source`, from its first row, header or schema, at little cost.

@@ -43,7 +43,7 @@ mod value;
 mod view;
 
 pub use collate::{Batch, Buffer, CollateOptions, Collated, Layout, PadSide, collate};
-pub use dataset::{BadRows, Dataset, OpenOptions, Reader, Skipped, columns};
+pub use dataset::{BadRows, Dataset, OpenOptions, Reader, Skipped, columns, probe};
 pub(crate) use error::quoted;
 pub use error::{BoxError, DataError, Location, RowProblem};
 pub use example::{Collate, DType, Encode, Examples, Field, FieldSpec, RecordError};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 /// A set of row numbers in ascending order, as compact as its origin allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rows {
@@ -106,11 +108,6 @@ impl Rows {
         }
         hex(&digest.finalize())
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ use super::dataset::Skipped;
 use super::error::DataError;
 use super::example::{FieldSpec, HEAD, Packed, Packet, checksum};
 use super::lengths::Lengths;
-use super::rows::hex;
 use super::text::PositionedFile;
 use super::view::View;
+use crate::hex;
 
 /// Examples between two known starts.
 const STRIDE: usize = 16;

@@ -7,7 +7,7 @@ use tokenizers::utils::parallelism;
 use tokenizers::utils::truncation::{TruncationParams, TruncationStrategy, truncate_encodings};
 use tokenizers::{Encoding as HfEncoding, PostProcessor, PostProcessorWrapper, Tokenizer};
 
-use super::rows::hex;
+use crate::hex;
 
 /// Which text loses tokens where both are too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use tenon_plugin_api::manifest::SECTION;
 use super::manifest::Manifest;
 use super::problem::Problem;
 use super::segments;
+use crate::hex;
 
 /// Bytes of a file that are read at once at most; manifests and tables of sections are far smaller.
 const LARGEST_READ: u64 = 4 << 20;
@@ -99,8 +100,7 @@ pub fn sha256(path: &Path) -> io::Result<String> {
             count => hash.update(&buffer[..count]),
         }
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 /// Opens a file for reading; a pipe that took its place meanwhile does not block.

@@ -130,14 +130,13 @@ fn system(
     }
     let mut scores: Vec<Vec<NamedScore>> = vec![Vec::new(); readings.len()];
     let mut labels = Vec::new();
-    for (first, reading) in distinct(&readings) {
+    for reading in distinct(&readings) {
         let mut metrics = Vec::new();
         for (index, metric) in request.metrics.iter().enumerate() {
             if readings[index] == *reading {
                 metrics.push((index, metric.name.as_str(), create(metric, registry)?));
             }
         }
-        debug_assert_eq!(metrics.first().map(|(index, ..)| *index), Some(first));
         let pass = pairs::Pass::new(reading, references, predictions, &request.labels)?;
         scored.rows = pass.rows();
         pass.run(&mut metrics)?;
@@ -165,10 +164,11 @@ fn system(
     })
 }
 
-/// Each reading once, with the place where it first stands.
-fn distinct(readings: &[Reading]) -> impl Iterator<Item = (usize, &Reading)> {
+/// Each reading once, in the order in which they first stand.
+fn distinct(readings: &[Reading]) -> impl Iterator<Item = &Reading> {
     let first = |(index, reading): &(usize, &Reading)| !readings[..*index].contains(reading);
-    readings.iter().enumerate().filter(first)
+    let found = readings.iter().enumerate().filter(first);
+    found.map(|(_, reading)| reading)
 }
 
 fn create(metric: &MetricSettings, registry: &Registry) -> Result<MetricHandle, ScoreError> {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::PositionedFile;
 use crate::data::error::DataError;
+use crate::hex;
 
 /// How much of a file is unpacked to find its columns.
 const START: u64 = 4 << 20;
@@ -99,10 +100,5 @@ fn name_of(path: &Path, file: &File) -> Result<String, DataError> {
         modified.as_nanos()
     );
     let digest = Sha256::digest(identity.as_bytes());
-    Ok(digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        + ".unpacked")
+    Ok(hex(&digest[..16]) + ".unpacked")
 }
