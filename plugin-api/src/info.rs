@@ -9,7 +9,8 @@ pub use crate::metric::OutputInfo;
 /// The head that a task asks a model for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeadInfo {
-    /// `sequence-classification`, `token-classification`, `masked-lm`, `causal-lm`, …
+    /// `sequence-classification`, `token-classification`, `question-answering`, `masked-lm`, `causal-lm`,
+    /// `seq2seq-lm`, …
     pub kind: String,
     /// Outputs of the head: classes, or 1 for regression.
     #[serde(default)]
@@ -163,6 +164,47 @@ pub struct TaskInfo {
     /// Metrics when the run file names none.
     #[serde(default)]
     pub metrics: Vec<MetricRequest>,
+    /// Fields of the examples of [`Task::encode_prompt`](crate::task::Task::encode_prompt): what the model is to
+    /// go on with. With such fields predictions are made by generating text; without, by `predict`.
+    #[serde(default)]
+    pub prompt: Vec<FieldInfo>,
+    /// Whether predictions are made record by record in [`Task::conclude`](crate::task::Task::conclude).
+    #[serde(default)]
+    pub concludes: bool,
+    /// What the task wants of a decoding where the run file's `[generation]` says nothing, in its keys:
+    /// `max_new_tokens`, `stop_strings`, …
+    #[serde(default)]
+    pub generation: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a task is told of the run's model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// Name of the model component.
+    pub id: String,
+    /// What it offers: `encoder`, `causal-lm`, `seq2seq-lm`, …
+    #[serde(default)]
+    pub offers: Vec<String>,
+    /// The token that a decoder of an encoder–decoder begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_start_token_id: Option<i64>,
+    /// Size of the output vocabulary, 0 where it is not known.
+    #[serde(default)]
+    pub vocab_size: usize,
+}
+
+impl ModelFacts {
+    /// Whether the model offers `what`.
+    #[must_use]
+    pub fn offers(&self, what: &str) -> bool {
+        self.offers.iter().any(|offer| offer == what)
+    }
+
+    /// Whether text is written by a decoder that attends to an encoder.
+    #[must_use]
+    pub fn is_encoder_decoder(&self) -> bool {
+        self.offers("seq2seq-lm")
+    }
 }
 
 /// What the host found in the data, told to a task before the first record.
@@ -178,6 +220,9 @@ pub struct DataInfo {
     /// The most tokens that the model takes, 0 when there is no limit.
     #[serde(default)]
     pub max_length: usize,
+    /// The run's model.
+    #[serde(default)]
+    pub model: ModelFacts,
 }
 
 /// How a parameter starts when no weights are loaded for it.

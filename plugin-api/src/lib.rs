@@ -6,8 +6,9 @@
 //! - [`task::Task`]: turns records into examples, outputs into a loss and predictions,
 //! - [`model::Model`]: an architecture, built from parameters that the host owns,
 //! - [`peft::Peft`]: a method of parameter-efficient fine-tuning,
+//! - [`processor::Processor`]: changes the scores of the next token while text is generated (no libtorch),
 //!
-//! and names them in [`register!`] at its root. The last three need the feature `torch`.
+//! and names them in [`register!`] at its root. Tasks, models and PEFT methods need the feature `torch`.
 //!
 //! Authors write ordinary safe Rust: the adapters that carry a component across the stable ABI,
 //! contain its panics and forward its `tracing` events are generated.
@@ -20,6 +21,8 @@
 // The derive macros name this crate by its full path, also within it.
 extern crate self as tenon_plugin_api;
 
+#[cfg(feature = "torch")]
+pub mod cache;
 pub mod error;
 pub mod info;
 pub mod manifest;
@@ -30,6 +33,7 @@ pub mod names;
 pub mod options;
 #[cfg(feature = "torch")]
 pub mod peft;
+pub mod processor;
 pub mod record;
 pub mod services;
 #[cfg(feature = "torch")]

@@ -38,7 +38,7 @@ pub struct SiteDeclaration {
 /// What the manifest says of one component.
 #[derive(Clone, Copy, Debug)]
 pub struct Declaration {
-    /// `metric`, `task`, `model` or `peft`.
+    /// `metric`, `task`, `model`, `peft` or `processor`.
     pub kind: &'static str,
     /// The component's name.
     pub id: &'static str,

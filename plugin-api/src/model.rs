@@ -9,10 +9,14 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
-use crate::abi::model::{ForwardArgs, ModelObject, ModelObject_TO, ParamRequest, SiteObject_TO};
+use crate::abi::model::{
+    ForwardArgs, ModelObject, ModelObject_TO, ParamRequest, RawCache, RawStep, SiteObject_TO,
+    WRITES_NOTHING,
+};
 use crate::abi::root::BoxedBuild;
 use crate::abi::{AbiResult, RBox, RStr, RString, TD_Opaque, answer, from_json, to_json};
-use crate::error::{Context as _, Result};
+use crate::cache::Cache;
+use crate::error::{Context as _, Error, Result};
 use crate::info::{BuildInfo, HeadInfo, Init, ModelInfo, ParamRole, SiteInfo};
 use crate::manifest::SiteDeclaration;
 use crate::options::Options;
@@ -23,6 +27,7 @@ use crate::tensor::{NamedTensor, NamedTensors, RawTensor, TensorMap, share};
 /// What a model author imports.
 pub mod prelude {
     pub use super::{Build, Forward, Model, Site};
+    pub use crate::cache::{Cache, Entry};
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
     pub use crate::info::{HeadInfo, Init, ModelInfo, ParamRole, SiteInfo, SiteKind};
     pub use crate::manifest::SiteDeclaration;
@@ -65,9 +70,47 @@ pub trait Model: Sized + Send + 'static {
 
     /// Computes named outputs from named inputs.
     ///
+    /// A language-model head puts out `logits` `[batch, time, vocab]`. Given the optional input `labels` `[batch,
+    /// time]`, it computes them only where the label is not -100: `[n, vocab]`, row by row. The label of a
+    /// position is the token that is to be predicted *there*: tasks shift, models do not.
+    ///
     /// # Errors
     /// An input is missing or of a wrong shape, or libtorch refuses an operation.
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap>;
+
+    /// Begins a decoding: reads the prompts, fills the cache, and puts out `logits` `[prompts, vocab]` of the
+    /// tokens that follow. For models that offer `causal-lm` or `seq2seq-lm`.
+    ///
+    /// A causal model is given `input_ids` `[prompts, time]`, filled up in front: row `r` begins at
+    /// `cache.starts()[r]`. An encoder–decoder is given its encoder's inputs as in [`Model::forward`], filled up
+    /// behind, and `decoder_input_ids` `[prompts, time]`, filled up in front. Where
+    /// [`Cache::wants_hidden`] says so, it puts out `hidden` `[prompts, time, hidden]` as well, the states that
+    /// the head turns into logits.
+    ///
+    /// # Errors
+    /// As [`Model::forward`]; a model that does not override it offers no generation.
+    fn prefill(
+        &self,
+        _inputs: &TensorMap,
+        _cache: &mut Cache,
+        _forward: &Forward,
+    ) -> Result<TensorMap> {
+        Err(Error::unsupported(WRITES_NOTHING))
+    }
+
+    /// Goes on by one token: `input_ids` `[rows]`, one for each row of the cache, at the time `cache.length()`.
+    /// Puts out `logits` `[rows, vocab]`, and `hidden` `[rows, hidden]` where it is wanted.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    fn step(
+        &self,
+        _inputs: &TensorMap,
+        _cache: &mut Cache,
+        _forward: &Forward,
+    ) -> Result<TensorMap> {
+        Err(Error::unsupported(WRITES_NOTHING))
+    }
 }
 
 /// Hands out parameters and sites while a model or an attachment is built.
@@ -294,6 +337,35 @@ impl<M: Model> ModelObject for Adapter<M> {
         guard(M::ID, || {
             let outputs = self.0.forward(&inputs.into(), &Forward::from_args(args))?;
             Ok(outputs.into())
+        })
+    }
+
+    fn prefill(
+        &self,
+        args: ForwardArgs,
+        inputs: NamedTensors,
+        cache: RawCache,
+    ) -> AbiResult<RawStep> {
+        guard(M::ID, || {
+            let mut cache = Cache::from_raw(cache);
+            let forward = Forward::from_args(args);
+            let outputs = self.0.prefill(&inputs.into(), &mut cache, &forward)?;
+            Ok(RawStep {
+                outputs: outputs.into(),
+                cache: cache.into_raw(),
+            })
+        })
+    }
+
+    fn step(&self, args: ForwardArgs, inputs: NamedTensors, cache: RawCache) -> AbiResult<RawStep> {
+        guard(M::ID, || {
+            let mut cache = Cache::from_raw(cache);
+            let forward = Forward::from_args(args);
+            let outputs = self.0.step(&inputs.into(), &mut cache, &forward)?;
+            Ok(RawStep {
+                outputs: outputs.into(),
+                cache: cache.into_raw(),
+            })
         })
     }
 }

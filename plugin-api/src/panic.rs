@@ -114,10 +114,8 @@ pub(crate) fn discard<T>(component: &str, value: T) {
     }
 }
 
-#[cfg(feature = "torch")]
 pub(crate) use contained::Contained;
 
-#[cfg(feature = "torch")]
 mod contained {
     use std::mem::ManuallyDrop;
     use std::ops::{Deref, DerefMut};
@@ -136,6 +134,7 @@ mod contained {
             Self { component, value }
         }
 
+        #[cfg(feature = "torch")]
         pub(crate) fn component(&self) -> &'static str {
             self.component
         }

@@ -73,6 +73,104 @@ impl RecordBatch {
     }
 }
 
+/// Some records.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    raw: &'a RawRecords,
+}
+
+impl<'a> Records<'a> {
+    #[cfg(feature = "torch")]
+    pub(crate) fn new(raw: &'a RawRecords) -> Self {
+        Self { raw }
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.raw.len as usize
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.raw.len == 0
+    }
+
+    /// The record at `row`.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Record<'a> {
+        Record { raw: self.raw, row }
+    }
+
+    /// The records in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'a>> + 'a {
+        let records = *self;
+        (0..records.len()).map(move |row| records.get(row))
+    }
+}
+
+/// What was found of the examples of some records: one entry an example, in the order of the records.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    values: &'a Values,
+    owners: &'a [u64],
+}
+
+impl<'a> Found<'a> {
+    /// Pairs the values up with the indices of their records.
+    ///
+    /// # Errors
+    /// Another number of values, or records that are not in order or not among `records`.
+    #[cfg(feature = "torch")]
+    pub(crate) fn new(values: &'a Values, owners: &'a [u64], records: usize) -> Result<Self> {
+        values.validate()?;
+        let in_order = owners.windows(2).all(|pair| pair[0] <= pair[1]);
+        let known = owners.last().is_none_or(|last| (*last as usize) < records);
+        if values.len() != owners.len() || !in_order || !known {
+            return Err(Error::data(format!(
+                "{} values were found of {} examples of {records} records",
+                values.len(),
+                owners.len()
+            )));
+        }
+        Ok(Self { values, owners })
+    }
+
+    /// What was found, one entry an example.
+    #[must_use]
+    pub fn values(&self) -> &'a Values {
+        self.values
+    }
+
+    /// The examples of a record, as indices into [`Found::values`].
+    #[must_use]
+    pub fn of(&self, record: usize) -> std::ops::Range<usize> {
+        let first = self
+            .owners
+            .partition_point(|owner| (*owner as usize) < record);
+        let end = self
+            .owners
+            .partition_point(|owner| (*owner as usize) <= record);
+        first..end
+    }
+
+    #[cfg(feature = "torch")]
+    pub(crate) fn as_predictions(&self, records: usize) -> Result<crate::task::Predictions> {
+        if self.values.len() != records {
+            return Err(Error::data(format!(
+                "{} values were found of {records} records; a task that makes several examples of a record, or \
+                 none, has to conclude",
+                self.values.len()
+            )));
+        }
+        Ok(crate::task::Predictions {
+            predictions: self.values.clone(),
+            references: None,
+        })
+    }
+}
+
 /// One record. Cells are read by the column's name in the data.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {

@@ -10,7 +10,8 @@ use abi_stable::library::{
 use abi_stable::prefix_type::PrefixTypeTrait;
 
 use crate::abi::root::{
-    BoxedBuild, BoxedMetric, BoxedModel, BoxedPeft, BoxedTask, PluginRoot, PluginRootRef,
+    BoxedBuild, BoxedMetric, BoxedModel, BoxedPeft, BoxedProcessor, BoxedTask, PluginRoot,
+    PluginRootRef,
 };
 use crate::abi::services::HostServicesRef;
 use crate::abi::{AbiResult, RStr, RString};
@@ -40,6 +41,8 @@ pub enum Create {
         fn(&str) -> AbiResult<BoxedPeft>,
         fn(&str) -> AbiResult<RString>,
     ),
+    /// From options.
+    Processor(fn(&str) -> AbiResult<BoxedProcessor>),
 }
 
 inventory::collect!(Registration);
@@ -73,6 +76,7 @@ pub fn root<I: Identity>() -> PluginRootRef {
         model: model::<I>,
         peft: peft::<I>,
         import_adapter: import_adapter::<I>,
+        processor: processor::<I>,
     }
     .leak_into_prefix()
 }
@@ -149,6 +153,17 @@ extern "C" fn peft<I: Identity>(id: RStr<'_>, options: RStr<'_>) -> AbiResult<Bo
     }
 }
 
+extern "C" fn processor<I: Identity>(id: RStr<'_>, options: RStr<'_>) -> AbiResult<BoxedProcessor> {
+    let pick = |create: &'static Create| match create {
+        Create::Processor(create) => Some(create),
+        _ => None,
+    };
+    match find::<I, _>("processor", id.as_str(), pick) {
+        Ok(create) => create(options.as_str()),
+        Err(error) => AbiResult::RErr(error.into()),
+    }
+}
+
 extern "C" fn import_adapter<I: Identity>(id: RStr<'_>, config: RStr<'_>) -> AbiResult<RString> {
     let pick = |create: &'static Create| match create {
         Create::Peft(_, import) => Some(import),
@@ -162,7 +177,7 @@ extern "C" fn import_adapter<I: Identity>(id: RStr<'_>, config: RStr<'_>) -> Abi
 
 /// Makes a crate a plugin: `register!(metric: ExactMatch, metric: F1);`, once, at its root.
 ///
-/// Kinds are `metric`, `task`, `model` and `peft`. The crate is built as `cdylib` to be opened by
+/// Kinds are `metric`, `task`, `model`, `peft` and `processor`. The crate is built as `cdylib` to be opened by
 /// a host, and may be an `rlib` as well, to be linked into one: `tenon_plugin()` then gives its
 /// table.
 #[macro_export]
@@ -279,6 +294,17 @@ macro_rules! __declare {
             sites: &[],
         }
     };
+    (processor $t:ty) => {
+        $crate::__private::manifest::Declaration {
+            kind: "processor",
+            id: <$t as $crate::processor::Processor>::ID,
+            about: <$t as $crate::processor::Processor>::ABOUT,
+            schema:
+                <<$t as $crate::processor::Processor>::Options as $crate::options::Options>::SCHEMA,
+            lists: &[],
+            sites: &[],
+        }
+    };
 }
 
 /// Puts a component into the inventory; part of `register!`.
@@ -296,6 +322,9 @@ macro_rules! __submit {
     };
     (peft $t:ty) => {
         $crate::__submit!(<$t as $crate::peft::Peft>::ID, Peft($crate::peft::create::<$t>, $crate::peft::import::<$t>));
+    };
+    (processor $t:ty) => {
+        $crate::__submit!(<$t as $crate::processor::Processor>::ID, Processor($crate::processor::create::<$t>));
     };
     ($id:expr, $kind:ident($($create:expr),+)) => {
         $crate::__private::inventory::submit! {

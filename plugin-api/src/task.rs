@@ -15,10 +15,11 @@ use crate::error::Result;
 use crate::info::{DataInfo, TaskInfo};
 use crate::options::Options;
 use crate::panic::{Contained, guard};
-use crate::record::{Examples, Record};
+use crate::record::{Examples, Found, Record, Records};
 use crate::tensor::{NamedTensors, TensorMap};
 use crate::tokenizer::Tokenizer;
 use crate::values::Values;
+use abi_stable::std_types::RSlice;
 
 /// What a task author imports.
 pub mod prelude {
@@ -26,10 +27,10 @@ pub mod prelude {
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
     pub use crate::info::{
         ColumnInfo, ColumnKind, DataInfo, FieldInfo, FieldKind, HeadInfo, MetricRequest,
-        OutputInfo, Pad, TaskInfo,
+        ModelFacts, OutputInfo, Pad, TaskInfo,
     };
     pub use crate::options::{Column, Options};
-    pub use crate::record::{Example, Examples, Record};
+    pub use crate::record::{Example, Examples, Found, Record, Records};
     pub use crate::tensor::TensorMap;
     pub use crate::tokenizer::{Encode, Encoding, Tokenizer, Truncation};
     pub use crate::values::{ValueKind, Values};
@@ -89,6 +90,38 @@ pub trait Task: Sized + Send + Sync + 'static {
     /// # Errors
     /// An output is missing, or libtorch refuses an operation.
     fn predict(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Predictions>;
+
+    /// Makes the prompts of a record that a model is to go on with, in the fields of
+    /// [`TaskInfo::prompt`]. Called as [`Task::encode`] is, for tasks that declare such fields.
+    ///
+    /// Without one it is what [`Task::encode`] makes.
+    ///
+    /// # Errors
+    /// As [`Task::encode`].
+    fn encode_prompt(
+        &self,
+        record: Record<'_>,
+        tokenizer: &Tokenizer<'_>,
+        examples: &mut Examples,
+    ) -> Result<()> {
+        self.encode(record, tokenizer, examples)
+    }
+
+    /// Makes one prediction, and a reference, of each record from what was found of its examples. Called for
+    /// tasks that set [`TaskInfo::concludes`], with some records at a time, from several threads at once.
+    ///
+    /// What was found is the text that the model wrote for each prompt of [`Task::encode_prompt`] (one string, or as
+    /// many as sequences were asked for); for a task without prompts, what [`Task::predict`] made of each example
+    /// of [`Task::encode`]; and nothing at all for one that makes no examples. References are `None` when the
+    /// records lack the columns for them.
+    ///
+    /// Without one it is what was found, which must be one entry a record, and no references.
+    ///
+    /// # Errors
+    /// What was found is not what can be worked on.
+    fn conclude(&self, records: Records<'_>, found: Found<'_>) -> Result<Predictions> {
+        found.as_predictions(records.len())
+    }
 }
 
 /// A loss, not yet normalised: the engine divides by the weight of the whole accumulation window.
@@ -109,6 +142,29 @@ pub struct Predictions {
     pub references: Option<Values>,
 }
 
+impl From<Predictions> for RawPredictions {
+    fn from(made: Predictions) -> Self {
+        Self {
+            predictions: made.predictions,
+            references: made.references.into(),
+        }
+    }
+}
+
+fn each_record(
+    records: &RawRecords,
+    tokenizer: &TokenizerObject_TO<'static, RBox<()>>,
+    encode: impl Fn(Record<'_>, &Tokenizer<'_>, &mut Examples) -> Result<()>,
+) -> Result<RawExamples> {
+    let tokenizer = Tokenizer::new(tokenizer);
+    let mut examples = Examples::new();
+    for row in 0..records.len as usize {
+        examples.at_record(row as u64);
+        encode(Record::new(records, row), &tokenizer, &mut examples)?;
+    }
+    examples.into_raw()
+}
+
 struct Adapter<T>(Contained<T>);
 
 impl<T: Task> TaskObject for Adapter<T> {
@@ -126,14 +182,9 @@ impl<T: Task> TaskObject for Adapter<T> {
         tokenizer: &TokenizerObject_TO<'static, RBox<()>>,
     ) -> AbiResult<RawExamples> {
         guard(T::ID, || {
-            let tokenizer = Tokenizer::new(tokenizer);
-            let mut examples = Examples::new();
-            for row in 0..records.len as usize {
-                examples.at_record(row as u64);
-                let record = Record::new(records, row);
-                self.0.encode(record, &tokenizer, &mut examples)?;
-            }
-            examples.into_raw()
+            each_record(records, tokenizer, |record, tokenizer, examples| {
+                self.0.encode(record, tokenizer, examples)
+            })
         })
     }
 
@@ -150,10 +201,31 @@ impl<T: Task> TaskObject for Adapter<T> {
     fn predict(&self, outputs: NamedTensors, batch: NamedTensors) -> AbiResult<RawPredictions> {
         guard(T::ID, || {
             let made = self.0.predict(&outputs.into(), &batch.into())?;
-            Ok(RawPredictions {
-                predictions: made.predictions,
-                references: made.references.into(),
+            Ok(made.into())
+        })
+    }
+
+    fn encode_prompt(
+        &self,
+        records: &RawRecords,
+        tokenizer: &TokenizerObject_TO<'static, RBox<()>>,
+    ) -> AbiResult<RawExamples> {
+        guard(T::ID, || {
+            each_record(records, tokenizer, |record, tokenizer, examples| {
+                self.0.encode_prompt(record, tokenizer, examples)
             })
+        })
+    }
+
+    fn conclude(
+        &self,
+        records: &RawRecords,
+        found: &Values,
+        owners: RSlice<'_, u64>,
+    ) -> AbiResult<RawPredictions> {
+        guard(T::ID, || {
+            let found = Found::new(found, owners.as_slice(), records.len as usize)?;
+            Ok(self.0.conclude(Records::new(records), found)?.into())
         })
     }
 }

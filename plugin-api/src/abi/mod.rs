@@ -21,6 +21,7 @@
 pub mod metric;
 pub mod model;
 pub mod peft;
+pub mod processor;
 pub mod root;
 pub mod services;
 pub mod task;

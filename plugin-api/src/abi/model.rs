@@ -1,9 +1,10 @@
 //! Models and what the host hands them while they are built; see [`crate::model`].
 
-use abi_stable::std_types::{RBox, RStr, RString, RVec};
+use abi_stable::std_types::{RBox, ROption, RResult, RStr, RString, RVec};
 use abi_stable::{StableAbi, sabi_trait};
 
 use super::AbiResult;
+use crate::error::Error;
 use crate::tensor::{NamedTensors, RawTensor};
 
 /// What goes with every forward call.
@@ -57,4 +58,56 @@ pub trait ModelObject: Send {
     fn describe(&self) -> AbiResult<RString>;
     #[sabi(last_prefix_field)]
     fn forward(&self, args: ForwardArgs, inputs: NamedTensors) -> AbiResult<NamedTensors>;
+    fn prefill(
+        &self,
+        _args: ForwardArgs,
+        _inputs: NamedTensors,
+        _cache: RawCache,
+    ) -> AbiResult<RawStep> {
+        RResult::RErr(Error::unsupported(WRITES_NOTHING).into())
+    }
+    fn step(
+        &self,
+        _args: ForwardArgs,
+        _inputs: NamedTensors,
+        _cache: RawCache,
+    ) -> AbiResult<RawStep> {
+        RResult::RErr(Error::unsupported(WRITES_NOTHING).into())
+    }
+}
+
+pub(crate) const WRITES_NOTHING: &str = "the model does not generate text";
+
+/// A tensor in a cache.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawEntry {
+    pub name: RString,
+    /// The code of a [`crate::cache::Entry`].
+    pub entry: u32,
+    pub tensor: RawTensor,
+}
+
+/// A [`crate::cache::Cache`] on its way.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawCache {
+    pub entries: RVec<RawEntry>,
+    pub starts: RVec<i64>,
+    pub owners: RVec<i64>,
+    pub table: ROption<RawTensor>,
+    pub slots: i64,
+    pub length: i64,
+    pub capacity: i64,
+    /// Bit 0: hidden states are wanted.
+    pub flags: u64,
+    pub reserved: [u64; 4],
+}
+
+/// What a step of a decoding answers.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawStep {
+    pub outputs: NamedTensors,
+    pub cache: RawCache,
 }

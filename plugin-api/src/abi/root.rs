@@ -10,6 +10,7 @@ use super::AbiResult;
 use super::metric::MetricObject_TO;
 use super::model::{BuildObject_TO, ModelObject_TO};
 use super::peft::PeftObject_TO;
+use super::processor::ProcessorObject_TO;
 use super::services::HostServicesRef;
 use super::task::TaskObject_TO;
 
@@ -17,6 +18,7 @@ pub type BoxedMetric = MetricObject_TO<'static, RBox<()>>;
 pub type BoxedTask = TaskObject_TO<'static, RBox<()>>;
 pub type BoxedModel = ModelObject_TO<'static, RBox<()>>;
 pub type BoxedPeft = PeftObject_TO<'static, RBox<()>>;
+pub type BoxedProcessor = ProcessorObject_TO<'static, RBox<()>>;
 pub type BoxedBuild = BuildObject_TO<'static, RBox<()>>;
 
 /// Entry points of a plugin; each takes a component's id and its options as JSON.
@@ -34,6 +36,7 @@ pub struct PluginRoot {
     /// Options of the method that an adapter folder's `adapter_config.json` describes.
     #[sabi(last_prefix_field)]
     pub import_adapter: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<RString>,
+    pub processor: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<BoxedProcessor>,
 }
 
 impl RootModule for PluginRootRef {

@@ -1,10 +1,11 @@
 //! Tasks; see [`crate::task::Task`].
 
-use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec};
 use abi_stable::{StableAbi, sabi_trait};
 
 use super::AbiResult;
 use super::tokenizer::TokenizerObject_TO;
+use crate::error::Error;
 use crate::tensor::{NamedTensors, RawTensor};
 use crate::values::Values;
 
@@ -69,4 +70,20 @@ pub trait TaskObject: Send + Sync {
     fn loss(&self, outputs: NamedTensors, batch: NamedTensors) -> AbiResult<RawLoss>;
     #[sabi(last_prefix_field)]
     fn predict(&self, outputs: NamedTensors, batch: NamedTensors) -> AbiResult<RawPredictions>;
+    fn encode_prompt(
+        &self,
+        _records: &RawRecords,
+        _tokenizer: &TokenizerObject_TO<'static, abi_stable::std_types::RBox<()>>,
+    ) -> AbiResult<RawExamples> {
+        RResult::RErr(Error::unsupported("the task has no prompts").into())
+    }
+    /// `owners`: example → index of its record among `records`, ascending.
+    fn conclude(
+        &self,
+        _records: &RawRecords,
+        _found: &Values,
+        _owners: RSlice<'_, u64>,
+    ) -> AbiResult<RawPredictions> {
+        RResult::RErr(Error::unsupported("the task concludes nothing").into())
+    }
 }

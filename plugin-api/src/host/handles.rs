@@ -1,11 +1,16 @@
 //! Components as a host holds and calls them.
 
+use abi_stable::std_types::RSliceMut;
+
 use super::Component;
-use crate::abi::root::{BoxedMetric, BoxedTask};
+use crate::abi::processor::RawSequence;
+use crate::abi::root::{BoxedMetric, BoxedProcessor, BoxedTask};
+use crate::abi::task::RawExamples;
 use crate::abi::{from_json, to_json};
 use crate::error::{Error, Result};
 use crate::info::{DataInfo, OutputInfo, TaskInfo};
 use crate::metric::{Metric, Scores};
+use crate::processor::{Decoding, Processor, Sequence};
 use crate::record::{Examples, RecordBatch};
 use crate::tokenizer::SharedTokenizer;
 use crate::values::Values;
@@ -71,6 +76,53 @@ impl MetricHandle {
     }
 }
 
+/// A processor of a plugin. May be called from several threads at once.
+pub struct ProcessorHandle {
+    object: BoxedProcessor,
+    from: Component,
+}
+
+impl ProcessorHandle {
+    pub(super) fn new(object: BoxedProcessor, from: Component) -> Self {
+        Self { object, from }
+    }
+
+    /// A processor of this program, through the same adapter as one of a plugin.
+    ///
+    /// # Errors
+    /// It refuses the options.
+    pub fn of<P: Processor>(options: &str) -> Result<Self> {
+        let from = Component::here(P::ID);
+        from.answer(crate::processor::create::<P>(options))
+            .map(|object| Self::new(object, from))
+    }
+
+    /// Tells it what is being decoded.
+    ///
+    /// # Errors
+    /// It cannot work on that.
+    pub fn begin(&mut self, decoding: &Decoding) -> Result<()> {
+        let text = to_json(decoding)?;
+        self.from.answer(self.object.begin(text.as_rstr()))
+    }
+
+    /// Changes the scores of the next token of a sequence.
+    ///
+    /// # Errors
+    /// The sequence is not what it can work on.
+    pub fn process(&self, sequence: Sequence<'_>, scores: &mut [f32]) -> Result<()> {
+        let raw = RawSequence {
+            tokens: sequence.tokens.into(),
+            prompt: sequence.prompt as u64,
+            source: sequence.source.into(),
+            siblings: sequence.siblings.into(),
+            reserved: [0; 4],
+        };
+        self.from
+            .answer(self.object.process(raw, RSliceMut::from_mut_slice(scores)))
+    }
+}
+
 /// A task of a plugin. May be called from several threads at once.
 pub struct TaskHandle {
     object: BoxedTask,
@@ -104,40 +156,59 @@ impl TaskHandle {
     /// # Errors
     /// A record is not what the task can work on.
     pub fn encode(&self, records: &RecordBatch, tokenizer: &SharedTokenizer) -> Result<Examples> {
-        let raw = self
-            .from
-            .answer(self.object.encode(records.raw(), tokenizer.object()))?;
-        let examples = Examples::from_raw(raw)?;
-        let count = records.len();
-        if (0..examples.len()).any(|example| examples.record_of(example) >= count) {
-            return Err(Error::data(
-                "the task made an example of a record that it was not given",
-            ));
-        }
-        Ok(examples)
+        let raw = self.object.encode(records.raw(), tokenizer.object());
+        examples_of(self.from.answer(raw)?, records)
     }
+
+    /// Makes prompts of records.
+    ///
+    /// # Errors
+    /// A record is not what the task can work on.
+    pub fn encode_prompt(
+        &self,
+        records: &RecordBatch,
+        tokenizer: &SharedTokenizer,
+    ) -> Result<Examples> {
+        let raw = self.object.encode_prompt(records.raw(), tokenizer.object());
+        examples_of(self.from.answer(raw)?, records)
+    }
+}
+
+fn examples_of(raw: RawExamples, records: &RecordBatch) -> Result<Examples> {
+    let examples = Examples::from_raw(raw)?;
+    let count = records.len();
+    if (0..examples.len()).any(|example| examples.record_of(example) >= count) {
+        return Err(Error::data(
+            "the task made an example of a record that it was not given",
+        ));
+    }
+    Ok(examples)
 }
 
 /// Handles of what computes with tensors.
 #[cfg(feature = "torch")]
 pub(super) mod torch {
-    use abi_stable::std_types::{RBox, RStr, RString, RVec};
+    use abi_stable::std_types::{RBox, RSlice, RStr, RString, RVec};
     use tch::Tensor;
 
     use super::{Component, TaskHandle, from_json, to_json};
     use crate::abi::model::{
-        BuildObject, BuildObject_TO, ForwardArgs, ParamRequest, SiteObject, SiteObject_TO,
+        BuildObject, BuildObject_TO, ForwardArgs, ParamRequest, RawStep, SiteObject, SiteObject_TO,
     };
     use crate::abi::peft::AttachedObject_TO;
     use crate::abi::root::{BoxedBuild, BoxedModel, BoxedPeft};
+    use crate::abi::task::RawPredictions;
     use crate::abi::{AbiResult, TD_Opaque};
+    use crate::cache::Cache;
     use crate::error::{Error, Result};
     use crate::info::{BuildInfo, Init, ModelInfo, ModelView, ParamRole, Plan, SiteInfo};
     use crate::model::{Forward, Model, map, tensors};
     use crate::panic::{contain, guard};
     use crate::peft::Peft;
+    use crate::record::RecordBatch;
     use crate::task::{Loss, Predictions, Task};
     use crate::tensor::{NamedTensors, RawTensor, TensorMap};
+    use crate::values::Values;
 
     /// What a host implements to provide parameters and sites.
     pub trait BuildHost: Send + 'static {
@@ -259,6 +330,33 @@ pub(super) mod torch {
             let raw = self
                 .from
                 .answer(self.object.predict(outputs.share(), batch.share()))?;
+            self.checked(raw)
+        }
+
+        /// Makes one prediction of each record from what was found of its examples, whose records `owners` tells,
+        /// ascending. Checked as those of [`TaskHandle::predict`], and to be one a record.
+        ///
+        /// # Errors
+        /// What was found is not what the task can work on.
+        pub fn conclude(
+            &self,
+            records: &RecordBatch,
+            found: &Values,
+            owners: &[u64],
+        ) -> Result<Predictions> {
+            let owners = RSlice::from_slice(owners);
+            let raw = self.object.conclude(records.raw(), found, owners);
+            let made = self.checked(self.from.answer(raw)?)?;
+            let (made_of, count) = (made.predictions.len(), records.len());
+            if made_of != count {
+                let message =
+                    format!("the task concluded {made_of} predictions of {count} records");
+                return Err(Error::data(message).with_component(&*self.from.0));
+            }
+            Ok(made)
+        }
+
+        fn checked(&self, raw: RawPredictions) -> Result<Predictions> {
             let made = Predictions {
                 predictions: raw.predictions,
                 references: raw.references.into_option(),
@@ -313,6 +411,42 @@ pub(super) mod torch {
             self.from
                 .answer(self.object.forward(forward.args(), inputs.share()))
                 .map(map)
+        }
+
+        /// Begins a decoding: reads the prompts into the cache. The cache is empty again after an error.
+        ///
+        /// # Errors
+        /// As [`ModelHandle::forward`]; a model that does not generate.
+        pub fn prefill(
+            &self,
+            inputs: &TensorMap,
+            cache: &mut Cache,
+            forward: &Forward,
+        ) -> Result<TensorMap> {
+            let raw = std::mem::replace(cache, Cache::new(Vec::new(), 0, 0)?).into_raw();
+            let answered = self.object.prefill(forward.args(), inputs.share(), raw);
+            self.taken_back(answered, cache)
+        }
+
+        /// Goes on by one token a row. The cache is empty after an error.
+        ///
+        /// # Errors
+        /// As [`ModelHandle::prefill`].
+        pub fn step(
+            &self,
+            inputs: &TensorMap,
+            cache: &mut Cache,
+            forward: &Forward,
+        ) -> Result<TensorMap> {
+            let raw = std::mem::replace(cache, Cache::new(Vec::new(), 0, 0)?).into_raw();
+            let answered = self.object.step(forward.args(), inputs.share(), raw);
+            self.taken_back(answered, cache)
+        }
+
+        fn taken_back(&self, answered: AbiResult<RawStep>, cache: &mut Cache) -> Result<TensorMap> {
+            let step = self.from.answer(answered)?;
+            *cache = Cache::from_raw(step.cache);
+            Ok(map(step.outputs))
         }
     }
 

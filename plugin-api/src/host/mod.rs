@@ -7,10 +7,10 @@ mod handles;
 mod services;
 mod trace;
 
-pub use handles::MetricHandle;
 pub use handles::TaskHandle;
 #[cfg(feature = "torch")]
 pub use handles::torch::{AttachedHandle, BuildHost, ModelHandle, PeftHandle, SiteHost};
+pub use handles::{MetricHandle, ProcessorHandle};
 pub use services::{Services, set_services};
 
 use std::sync::Arc;
@@ -145,6 +145,20 @@ impl Plugin {
         let from = self.component(id);
         from.answer(self.root.task()(id.into(), options.into()))
             .map(|object| TaskHandle::new(object, from))
+    }
+
+    /// Creates a processor from its options as JSON.
+    ///
+    /// # Errors
+    /// The plugin has no such processor, or it refuses the options.
+    pub fn processor(&self, id: &str, options: &str) -> crate::Result<ProcessorHandle> {
+        let from = self.component(id);
+        let create = self.root.processor().ok_or_else(|| {
+            crate::Error::unsupported("the plugin is older than processors")
+                .with_component(&*from.0)
+        })?;
+        from.answer(create(id.into(), options.into()))
+            .map(|object| ProcessorHandle::new(object, from))
     }
 
     /// The options that an `adapter_config.json` describes.

@@ -14,14 +14,14 @@ fn main() {
         // The plugin's table, and what the host makes of it.
         (
             "abi/root.rs",
-            "    pub import_adapter: extern \"C\" fn(RStr<'_>, RStr<'_>) -> AbiResult<RString>,\n",
-            "    pub import_adapter: extern \"C\" fn(RStr<'_>, RStr<'_>) -> AbiResult<RString>,\n    \
+            "    pub processor: extern \"C\" fn(RStr<'_>, RStr<'_>) -> AbiResult<BoxedProcessor>,\n",
+            "    pub processor: extern \"C\" fn(RStr<'_>, RStr<'_>) -> AbiResult<BoxedProcessor>,\n    \
              pub later: extern \"C\" fn() -> u64,\n",
         ),
         (
             "register.rs",
-            "        import_adapter: import_adapter::<I>,\n",
-            "        import_adapter: import_adapter::<I>,\n        later,\n",
+            "        processor: processor::<I>,\n",
+            "        processor: processor::<I>,\n        later,\n",
         ),
         (
             "register.rs",

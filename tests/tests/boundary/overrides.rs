@@ -4,8 +4,17 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use tenon_plugin_api::cache::Cache;
+use tenon_plugin_api::host::ModelHandle;
 use tenon_plugin_api::info::{DataInfo, ModelView, OutputInfo};
 use tenon_plugin_api::model::Forward;
+use tenon_plugin_api::processor::{Decoding, Sequence};
+use tenon_plugin_api::record::RecordBatch;
+use tenon_plugin_api::tch::Tensor;
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::values::Values;
+use tenon_plugin_api::{Context as _, Result};
+use tenon_testkit::Whitespace;
 use tenon_testkit::model::Weights;
 use tenon_testkit::peft::stand_in;
 
@@ -42,6 +51,46 @@ fn every_overridden_default_is_reached() {
     task.prepare(&data).expect("it is prepared");
     let described = task.describe().expect("a description");
     see("Task::prepare", described.output.labels == labels);
+
+    let mut records = RecordBatch::new(2);
+    let texts = Values::text(["a", "abc"]);
+    records.add("text", texts, &[]).expect("a column");
+    let prompts = task.encode_prompt(&records, &Whitespace::new("a").shared());
+    let prompts = prompts.expect("prompts");
+    see(
+        "Task::encode_prompt",
+        prompts.ints("input_ids", 1) == Some(&[3][..]),
+    );
+    let found = Values::text(["x", "y", "z"]);
+    let made = task.conclude(&records, &found, &[0, 1, 1]);
+    let made = made.expect("predictions");
+    let counts = [made.predictions.number_at(0), made.predictions.number_at(1)];
+    see("Task::conclude", counts == [1.0, 2.0]);
+    assert!(made.references.is_some());
+
+    let writer = plugin.model("writer", "{}", Weights::seeded(1));
+    let writer = writer.expect("a model");
+    let (prefilled, stepped) = write(&writer).expect("two steps");
+    see("Model::prefill", prefilled == [5, 6, 7, 8]);
+    // Both rows go on from what the second row was.
+    see("Model::step", stepped == [8, 8]);
+
+    let mut processor = plugin.processor("begun", "{}").expect("a processor");
+    let decoding = Decoding {
+        vocab_size: 3,
+        eos: vec![2],
+        ..Decoding::default()
+    };
+    processor.begin(&decoding).expect("it begins");
+    let (mut scores, tokens) = ([0.0; 3], [1, 1, 1]);
+    let sequence = Sequence {
+        tokens: &tokens,
+        prompt: 1,
+        source: &[],
+        siblings: &[],
+    };
+    processor.process(sequence, &mut scores).expect("scores");
+    see("Processor::begin", scores == [2.0, 0.0, f32::NEG_INFINITY]);
 
     let mut peft = plugin.peft("everything", "{}").expect("a method");
     let view = ModelView {
@@ -81,6 +130,32 @@ fn every_overridden_default_is_reached() {
         reached, defaulted,
         "tests/plugins/overrides overrides every method of plugin-api that has a default"
     );
+}
+
+/// The outputs of a prefill of two prompts, and of a step of two rows that both go on from the second.
+fn write(model: &ModelHandle) -> Result<(Vec<i64>, Vec<i64>)> {
+    let mut cache = Cache::new(vec![0, 0], 2, 3)?;
+    let forward = Forward::new(false, 0);
+    let ids = |ids: &[i64]| Tensor::from_slice(ids);
+    let prompts = ids(&[5, 6, 7, 8]).f_view([2, 2])?;
+    let inputs = TensorMap::new().with("input_ids", prompts);
+    let prefilled = model.prefill(&inputs, &mut cache, &forward)?;
+    cache.advance(2)?;
+    cache.select(&[1, 1])?;
+    let inputs = TensorMap::new().with("input_ids", ids(&[9, 10]));
+    let stepped = model.step(&inputs, &mut cache, &forward)?;
+    cache.advance(1)?;
+    assert_eq!((cache.rows(), cache.owners()), (2, &[1, 1][..]));
+    let table = Vec::<i32>::try_from(cache.table().context("a table")?.f_reshape([-1])?)?;
+    assert_eq!(table, [1, 1, 0, 1, 1, 1]);
+    let kept = cache.get("tokens").context("tokens")?.f_reshape([-1])?;
+    assert_eq!(Vec::<i64>::try_from(&kept)?, [5, 6, 9, 7, 8, 10]);
+    assert!(cache.advance(1).is_err(), "there is no room");
+    let flat = |outputs: &TensorMap| -> Result<Vec<i64>> {
+        let logits = outputs.require("logits")?.f_reshape([-1])?;
+        Ok(Vec::try_from(&logits)?)
+    };
+    Ok((flat(&prefilled)?, flat(&stepped)?))
 }
 
 #[test]

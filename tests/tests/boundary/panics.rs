@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tenon_plugin_api::host::Plugin;
+use tenon_plugin_api::cache::Cache;
+use tenon_plugin_api::host::{ModelHandle, Plugin};
 use tenon_plugin_api::info::{DataInfo, ModelView, OutputInfo};
 use tenon_plugin_api::model::Forward;
+use tenon_plugin_api::processor::{Decoding, Sequence};
 use tenon_plugin_api::record::RecordBatch;
 use tenon_plugin_api::tch::{Device, Kind, Tensor};
 use tenon_plugin_api::tensor::TensorMap;
@@ -48,6 +50,10 @@ pub fn task(plugin: &Plugin, options: &str) -> Result<()> {
     assert_eq!((loss.sum.double_value(&[]), loss.weight), (2.5, 1.0));
     let made = task.predict(&outputs, &batch)?;
     assert_eq!(made.predictions.label_at(0), 1);
+    let prompts = task.encode_prompt(&records, &Whitespace::new("a film").shared())?;
+    assert_eq!(prompts.len(), 1);
+    let concluded = task.conclude(&records, &made.predictions, &[0])?;
+    assert_eq!(concluded.predictions.label_at(0), 1);
     Ok(())
 }
 
@@ -59,6 +65,28 @@ pub fn model(plugin: &Plugin, options: &str) -> Result<()> {
     let inputs = TensorMap::new().with("inputs", inputs);
     let outputs = model.forward(&inputs, &Forward::new(true, 1))?;
     assert_eq!(outputs.require("logits")?.size(), [1, 2]);
+    let mut cache = Cache::new(vec![0], 1, 8)?;
+    for call in [ModelHandle::prefill, ModelHandle::step] {
+        let outputs = call(&model, &inputs, &mut cache, &Forward::new(false, 1))?;
+        assert_eq!(outputs.require("logits")?.size(), [1, 2]);
+    }
+    assert_eq!((cache.rows(), cache.capacity()), (1, 8));
+    Ok(())
+}
+
+/// Uses a processor from its first method to its last.
+pub fn processor(plugin: &Plugin, options: &str) -> Result<()> {
+    let mut processor = plugin.processor("faulty-processor", options)?;
+    processor.begin(&Decoding::default())?;
+    let (mut scores, tokens) = ([1.0, 2.0], [1]);
+    let sequence = Sequence {
+        tokens: &tokens,
+        prompt: 1,
+        source: &[],
+        siblings: &[],
+    };
+    processor.process(sequence, &mut scores)?;
+    assert_eq!(scores, [f32::NEG_INFINITY, 2.0]);
     Ok(())
 }
 
@@ -89,7 +117,7 @@ pub fn peft(plugin: &Plugin, options: &str) -> Result<()> {
 type Use = fn(&Plugin, &str) -> Result<()>;
 
 /// Every method that can panic, as the options of the component name it, and what uses it.
-const METHODS: [(&str, &str, Use); 25] = [
+const METHODS: [(&str, &str, Use); 32] = [
     ("Metric", "new", metric),
     ("Metric", "begin", metric),
     ("Metric", "update", metric),
@@ -101,9 +129,16 @@ const METHODS: [(&str, &str, Use); 25] = [
     ("Task", "encode", task),
     ("Task", "loss", task),
     ("Task", "predict", task),
+    ("Task", "encode_prompt", task),
+    ("Task", "conclude", task),
     ("Model", "build", model),
     ("Model", "describe", model),
     ("Model", "forward", model),
+    ("Model", "prefill", model),
+    ("Model", "step", model),
+    ("Processor", "new", processor),
+    ("Processor", "begin", processor),
+    ("Processor", "process", processor),
     ("Peft", "new", peft),
     ("Peft", "plan", peft),
     ("Peft", "attach", peft),
@@ -158,7 +193,7 @@ fn a_panic_in_any_method_is_an_error_with_its_place() {
 fn a_panic_in_a_destructor_goes_no_further() {
     let plugin = open("faults");
     let options = json!({ "panic_in": "drop" }).to_string();
-    for uses in [metric as Use, task, model, peft] {
+    for uses in [metric as Use, task, model, peft, processor] {
         // Every use drops its component at its end; all else works.
         let _ = uses(&plugin, &options);
         assert!(uses(&plugin, "{}").is_ok());

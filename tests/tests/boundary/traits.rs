@@ -5,12 +5,13 @@ use std::path::Path;
 use syn::{Item, TraitItem};
 
 /// The traits and the files that they stand in.
-const TRAITS: [(&str, &str); 5] = [
+const TRAITS: [(&str, &str); 6] = [
     ("metric.rs", "Metric"),
     ("task.rs", "Task"),
     ("model.rs", "Model"),
     ("peft.rs", "Peft"),
     ("peft.rs", "Attach"),
+    ("processor.rs", "Processor"),
 ];
 
 /// Every method of every trait as `Trait::method`, and whether it has a default.

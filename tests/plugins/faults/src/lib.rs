@@ -5,12 +5,14 @@ mod metric;
 mod model;
 mod options;
 mod peft;
+mod processor;
 mod task;
 
 pub use metric::FaultyMetric;
 pub use model::FaultyModel;
 pub use options::Faults;
 pub use peft::FaultyPeft;
+pub use processor::FaultyProcessor;
 pub use task::FaultyTask;
 
 tenon_plugin_api::register!(
@@ -18,4 +20,5 @@ tenon_plugin_api::register!(
     task: FaultyTask,
     model: FaultyModel,
     peft: FaultyPeft,
+    processor: FaultyProcessor,
 );

@@ -34,4 +34,14 @@ impl Model for FaultyModel {
         let logits = inputs.require("inputs")?.f_matmul(&self.weight)?;
         Ok(TensorMap::new().with("logits", logits))
     }
+
+    fn prefill(&self, inputs: &TensorMap, _: &mut Cache, forward: &Forward) -> Result<TensorMap> {
+        self.faults.at("prefill")?;
+        self.forward(inputs, forward)
+    }
+
+    fn step(&self, inputs: &TensorMap, _: &mut Cache, forward: &Forward) -> Result<TensorMap> {
+        self.faults.at("step")?;
+        self.forward(inputs, forward)
+    }
 }

@@ -73,6 +73,25 @@ impl Task for FaultyTask {
         })
     }
 
+    fn encode_prompt(
+        &self,
+        record: Record<'_>,
+        tokenizer: &Tokenizer<'_>,
+        examples: &mut Examples,
+    ) -> Result<()> {
+        self.faults.at("encode_prompt")?;
+        self.encode(record, tokenizer, examples)
+    }
+
+    fn conclude(&self, records: Records<'_>, found: Found<'_>) -> Result<Predictions> {
+        self.faults.at("conclude")?;
+        let kept = |row| found.values().label_at(found.of(row).start);
+        Ok(Predictions {
+            predictions: Values::labels((0..records.len()).map(kept)),
+            references: None,
+        })
+    }
+
     fn predict(&self, outputs: &TensorMap, _: &TensorMap) -> Result<Predictions> {
         self.faults.at("predict")?;
         let best = outputs.require("logits")?.f_argmax(1, false)?;

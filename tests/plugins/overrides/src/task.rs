@@ -1,4 +1,4 @@
-//! Overrides `prepare`.
+//! Overrides `prepare`, `encode_prompt` and `conclude`.
 
 use tenon_plugin_api::task::prelude::*;
 
@@ -36,6 +36,25 @@ impl Task for Prepared {
 
     fn loss(&self, _: &TensorMap, _: &TensorMap) -> Result<Loss> {
         bail!(Unsupported, "nothing to train")
+    }
+
+    fn encode_prompt(
+        &self,
+        record: Record<'_>,
+        _: &Tokenizer<'_>,
+        examples: &mut Examples,
+    ) -> Result<()> {
+        let length = record.text("text")?.len() as i64;
+        examples.example().int("input_ids", length);
+        Ok(())
+    }
+
+    fn conclude(&self, records: Records<'_>, found: Found<'_>) -> Result<Predictions> {
+        let count = |row: usize| found.of(row).len() as f64;
+        Ok(Predictions {
+            predictions: Values::numbers((0..records.len()).map(count)),
+            references: Some(Values::numbers(records.iter().map(|_| 1.0))),
+        })
     }
 
     fn predict(&self, _: &TensorMap, _: &TensorMap) -> Result<Predictions> {
