@@ -21,8 +21,8 @@ use abi_stable::std_types::{RStr, RString};
 /// What a metric author imports.
 pub mod prelude {
     pub use super::{
-        Classes, Input, Label, LabelSet, Metric, Number, OutputInfo, Pairs, Score, Scores, Text,
-        Tokens,
+        Answer, Classes, Input, Label, LabelSet, Metric, Number, NumberList, OutputInfo, Pairs,
+        Score, ScoredText, Scores, Text, Tokens,
     };
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
     pub use crate::options::{Column, Options};
@@ -38,7 +38,8 @@ pub trait Metric: Sized + Send + 'static {
     const ABOUT: &'static str = "";
     /// What a run file may set.
     type Options: Options;
-    /// What it compares: [`Text`], [`Label`], [`Classes`], [`Number`], [`Tokens`].
+    /// What it compares: [`Text`], [`Answer`], [`Label`], [`Classes`], [`Number`], [`NumberList`],
+    /// [`Tokens`].
     type Input: Input;
 
     /// Creates the metric from its options.
@@ -110,6 +111,37 @@ impl Input for Text {
     }
 }
 
+/// Strings with scores beside the predicted one, such as answers to questions with the probability
+/// that there is none. Reads what [`Text`] reads; a task that gives no scores leaves them empty.
+pub enum Answer {}
+
+/// A predicted string with the scores of its example.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredText<'a> {
+    /// The string.
+    pub text: &'a str,
+    /// What the task says of the example, empty when it says nothing. Of an answer: the probability
+    /// that there is none.
+    pub scores: &'a [f64],
+}
+
+impl Input for Answer {
+    const KINDS: &'static [&'static str] = &["text"];
+    type Prediction<'a> = ScoredText<'a>;
+    type Reference<'a> = Texts<'a>;
+
+    fn prediction(values: &Values, index: usize) -> ScoredText<'_> {
+        ScoredText {
+            text: values.text_at(index),
+            scores: values.scores_at(index),
+        }
+    }
+
+    fn reference(values: &Values, index: usize) -> Texts<'_> {
+        values.texts_at(index)
+    }
+}
+
 /// Numbers, as of regression.
 pub enum Number {}
 
@@ -124,6 +156,23 @@ impl Input for Number {
 
     fn reference(values: &Values, index: usize) -> f64 {
         values.number_at(index)
+    }
+}
+
+/// Sequences of numbers of any length, such as the sums that a perplexity is made of.
+pub enum NumberList {}
+
+impl Input for NumberList {
+    const KINDS: &'static [&'static str] = &["numbers"];
+    type Prediction<'a> = &'a [f64];
+    type Reference<'a> = &'a [f64];
+
+    fn prediction(values: &Values, index: usize) -> &[f64] {
+        values.numbers_at(index)
+    }
+
+    fn reference(values: &Values, index: usize) -> &[f64] {
+        values.numbers_at(index)
     }
 }
 
@@ -269,7 +318,7 @@ impl<'a, I: Input> Pairs<'a, I> {
         self.predictions.kind() == Some(ValueKind::Labels)
     }
 
-    /// The number of classes that the predictions score, 0 without scores.
+    /// The number of scores beside each prediction, of classes or of a text; 0 without scores.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.predictions.classes()

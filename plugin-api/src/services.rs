@@ -7,6 +7,7 @@
 //! from 0, no folder, a serial loop.
 
 use std::ffi::c_void;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -118,6 +119,32 @@ pub fn parallel_for(count: usize, body: impl Fn(usize) + Sync) {
         done == count as u64,
         "the host ran {done} of {count} parallel calls"
     );
+}
+
+/// Calls `body` with stretches of `0..count`, each `size` long but for the last, spread over the
+/// host's threads; what it gives for each stretch, in their order.
+///
+/// The stretches do not depend on the number of threads, so neither do sums over them.
+///
+/// # Panics
+/// As [`parallel_for`].
+pub fn parallel_chunks<T: Send>(
+    count: usize,
+    size: usize,
+    body: impl Fn(Range<usize>) -> T + Sync,
+) -> Vec<T> {
+    let size = size.max(1);
+    let made: Vec<Mutex<Option<T>>> = (0..count.div_ceil(size))
+        .map(|_| Mutex::new(None))
+        .collect();
+    parallel_for(made.len(), |chunk| {
+        let first = chunk * size;
+        let value = body(first..count.min(first + size));
+        *made[chunk].lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    });
+    made.into_iter()
+        .filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
 }
 
 /// A progress bar or line of the host's; finished when dropped.

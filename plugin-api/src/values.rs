@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueKind {
-    /// One or more strings an example.
+    /// One or more strings an example, with optional scores of the example.
     Text,
     /// One class id an example, with optional scores of every class.
     Label,
@@ -72,7 +72,7 @@ impl ValueKind {
 #[derive(StableAbi, Clone, Debug, PartialEq)]
 pub struct Values {
     kind: u32,
-    /// Scores an example (`classes`), 0 without scores.
+    /// Scores an example (`classes`, or what the task says of its texts), 0 without scores.
     width: u64,
     len: u64,
     /// Example → first item; `len + 1` entries, for the kinds with several items an example.
@@ -108,6 +108,21 @@ impl Values {
             values.push_text(item);
         }
         values
+    }
+
+    /// A text column with one string an example, and scores: row-major `[examples, scores]`. What
+    /// they say is between task and metric; of answers, the first is the probability that there is
+    /// none.
+    ///
+    /// # Errors
+    /// The number of scores is not a multiple of the number of examples.
+    pub fn text_with_scores<S: AsRef<str>>(
+        items: impl IntoIterator<Item = S>,
+        scores: Vec<f64>,
+    ) -> Result<Self> {
+        let mut values = Self::text(items);
+        values.set_scores(scores)?;
+        Ok(values)
     }
 
     /// A text column with any number of strings an example, as references have.
@@ -214,14 +229,16 @@ impl Values {
         self.len += 1;
     }
 
-    /// Sets the scores of every class, row-major `[examples, classes]`.
+    /// Sets the scores, row-major `[examples, scores]`: of every class (`Label`, `Labels`), or of
+    /// the example (`Text`).
     ///
     /// # Errors
     /// The number of scores is not a multiple of the number of examples, or the column is of a
     /// kind that has none.
     pub fn set_scores(&mut self, scores: Vec<f64>) -> Result<()> {
         let rows = self.len();
-        if !matches!(self.kind(), Some(ValueKind::Label | ValueKind::Labels)) {
+        let scored = [ValueKind::Label, ValueKind::Labels, ValueKind::Text];
+        if !self.kind().is_some_and(|kind| scored.contains(&kind)) {
             ensure!(
                 scores.is_empty(),
                 Data,
@@ -264,7 +281,8 @@ impl Values {
         self.len == 0
     }
 
-    /// The number of classes that have scores, 0 without scores.
+    /// The number of scores an example has: of classes that have scores, or beside a text. 0
+    /// without scores.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.width as usize
@@ -311,7 +329,8 @@ impl Values {
         &self.ints[self.range(index)]
     }
 
-    /// The scores of an example (`Label`, `Labels`): one a class, empty without scores.
+    /// The scores of an example: one a class (`Label`, `Labels`), or those beside a text (`Text`).
+    /// Empty without scores.
     #[must_use]
     pub fn scores_at(&self, index: usize) -> &[f64] {
         let width = self.classes();
@@ -372,6 +391,9 @@ impl Values {
                 };
                 if !text.is_ok_and(whole) {
                     return fail("UTF-8");
+                }
+                if !scored {
+                    return fail("scores");
                 }
             }
             ValueKind::Label if self.ints.len() != n => return fail("ids"),

@@ -23,7 +23,7 @@ pub fn pick(column: &Values, indices: impl IntoIterator<Item = usize>) -> Values
             ValueKind::Numbers => picked.push_numbers(column.numbers_at(index)),
             other => panic!("a column of {} cannot be cut", other.name()),
         }
-        if matches!(kind, ValueKind::Label | ValueKind::Labels) {
+        if matches!(kind, ValueKind::Label | ValueKind::Labels | ValueKind::Text) {
             scores.extend_from_slice(column.scores_at(index));
         }
     }
