@@ -2,9 +2,11 @@
 
 use abi_stable::std_types::{RBox, ROption, RStr, RVec};
 
-use crate::abi::answer;
+use serde::{Deserialize, Serialize};
+
 use crate::abi::tokenizer::{EncodeRequest, RawEncoding, TokenizerObject_TO};
-use crate::error::Result;
+use crate::abi::{answer, from_json, to_json};
+use crate::error::{Error, Result};
 use crate::panic::{contain, guard};
 
 /// The tokenizer of the run's model. May be used from any thread.
@@ -41,6 +43,28 @@ pub struct Encode<'a> {
     pub offsets: bool,
     /// Fills [`Encoding::words`].
     pub words: bool,
+    /// Encodes as text of the target side, for tokenizers whose two sides differ, as Marian's do
+    /// (`text_target` in `transformers`).
+    pub target: bool,
+}
+
+/// A turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks: `system`, `user` or `assistant`, unless the model's template knows others.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+impl Message {
+    /// A turn.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            role: role.into(),
+            content: content.into(),
+        }
+    }
 }
 
 /// Token ids of a text or of a pair; lists that were not asked for are empty.
@@ -80,7 +104,10 @@ impl<'a> Tokenizer<'a> {
             pair: how.pair.map(RStr::from).into(),
             max_length: how.max_length.unwrap_or(0) as u64,
             truncation,
-            flags: flag(how.no_special_tokens, 0) | flag(how.offsets, 1) | flag(how.words, 2),
+            flags: flag(how.no_special_tokens, 0)
+                | flag(how.offsets, 1)
+                | flag(how.words, 2)
+                | flag(how.target, 3),
         }))?;
         Ok(Encoding::from(raw))
     }
@@ -92,6 +119,29 @@ impl<'a> Tokenizer<'a> {
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         let ids: RVec<u32> = ids.iter().copied().collect();
         answer(self.object.decode(&ids, skip_special_tokens)).map(|text| text.into_string())
+    }
+
+    /// The text of token ids of the target side, such as those that an encoder–decoder model
+    /// wrote. The same as [`decode`](Self::decode) for tokenizers whose two sides do not differ.
+    ///
+    /// # Errors
+    /// An id is not in the vocabulary.
+    pub fn decode_target(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        let ids: RVec<u32> = ids.iter().copied().collect();
+        let text = answer(self.object.decode_target(&ids, skip_special_tokens));
+        text.map(|text| text.into_string())
+    }
+
+    /// A conversation as the text that the model was trained on, special tokens included: so
+    /// encode it with [`Encode::no_special_tokens`]. With `add_generation_prompt` the text ends
+    /// where the assistant's next turn begins.
+    ///
+    /// # Errors
+    /// The model has no chat template, or it refuses the conversation.
+    pub fn chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        let messages = to_json(&messages)?;
+        let text = self.object.chat(messages.as_rstr(), add_generation_prompt);
+        answer(text).map(|text| text.into_string())
     }
 
     /// The id of a token, if the vocabulary has it.
@@ -147,6 +197,14 @@ impl From<Encoding> for RawEncoding {
     }
 }
 
+/// The error of a tokenizer that has no chat template.
+#[must_use]
+pub fn no_chat_template() -> Error {
+    Error::unsupported("the tokenizer has no chat template").with_help(
+        "`chat_template` in tokenizer_config.json, or a file chat_template.jinja beside it, says how a conversation becomes text; models that were trained on conversations bring one",
+    )
+}
+
 /// What a host implements to offer a tokenizer to plugins.
 pub trait HostTokenizer: Send + Sync + 'static {
     /// Encodes a text or a pair, with truncation.
@@ -159,6 +217,21 @@ pub trait HostTokenizer: Send + Sync + 'static {
     /// # Errors
     /// An id is not in the vocabulary.
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String>;
+    /// The text of token ids of the target side.
+    ///
+    /// # Errors
+    /// An id is not in the vocabulary.
+    fn decode_target(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        self.decode(ids, skip_special_tokens)
+    }
+    /// A conversation as text; see [`Tokenizer::chat`].
+    ///
+    /// # Errors
+    /// There is no chat template, or it refuses the conversation.
+    fn chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        let _ = (messages, add_generation_prompt);
+        Err(no_chat_template())
+    }
     /// The id of a token.
     fn token_id(&self, token: &str) -> Option<u32>;
     /// The id of a special token by its role.
@@ -208,6 +281,7 @@ impl<T: HostTokenizer> crate::abi::tokenizer::TokenizerObject for Served<T> {
                 no_special_tokens: request.flags & 1 != 0,
                 offsets: request.flags & 2 != 0,
                 words: request.flags & 4 != 0,
+                target: request.flags & 8 != 0,
             };
             self.0
                 .encode(request.text.as_str(), &how)
@@ -234,6 +308,29 @@ impl<T: HostTokenizer> crate::abi::tokenizer::TokenizerObject for Served<T> {
     ) -> crate::abi::AbiResult<abi_stable::std_types::RString> {
         guard("tokenizer", || {
             self.0.decode(ids, skip_special).map(Into::into)
+        })
+    }
+
+    fn decode_target(
+        &self,
+        ids: &RVec<u32>,
+        skip_special: bool,
+    ) -> crate::abi::AbiResult<abi_stable::std_types::RString> {
+        guard("tokenizer", || {
+            self.0.decode_target(ids, skip_special).map(Into::into)
+        })
+    }
+
+    fn chat(
+        &self,
+        messages: RStr<'_>,
+        add_generation_prompt: bool,
+    ) -> crate::abi::AbiResult<abi_stable::std_types::RString> {
+        guard("tokenizer", || {
+            let messages: Vec<Message> = from_json(messages.as_str())?;
+            self.0
+                .chat(&messages, add_generation_prompt)
+                .map(Into::into)
         })
     }
 }

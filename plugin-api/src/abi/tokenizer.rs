@@ -4,6 +4,7 @@ use abi_stable::std_types::{ROption, RStr, RString, RVec};
 use abi_stable::{StableAbi, sabi_trait};
 
 use super::AbiResult;
+use crate::tokenizer::no_chat_template;
 
 /// What to make of a text.
 #[repr(C)]
@@ -15,7 +16,8 @@ pub struct EncodeRequest<'a> {
     pub max_length: u64,
     /// 0 longest first, 1 only the first, 2 only the second, 3 none (too long is an error).
     pub truncation: u32,
-    /// Bit 0: without special tokens. Bit 1: with offsets. Bit 2: with word ids.
+    /// Bit 0: without special tokens. Bit 1: with offsets. Bit 2: with word ids. Bit 3: as text of
+    /// the target side.
     pub flags: u32,
 }
 
@@ -41,4 +43,12 @@ pub trait TokenizerObject: Send + Sync {
     fn vocab_size(&self) -> u64;
     #[sabi(last_prefix_field)]
     fn decode(&self, ids: &RVec<u32>, skip_special: bool) -> AbiResult<RString>;
+    fn decode_target(&self, ids: &RVec<u32>, skip_special: bool) -> AbiResult<RString> {
+        self.decode(ids, skip_special)
+    }
+    /// Messages as JSON, a list of `{"role": …, "content": …}`.
+    fn chat(&self, messages: RStr<'_>, add_generation_prompt: bool) -> AbiResult<RString> {
+        let _ = (messages, add_generation_prompt);
+        AbiResult::RErr(no_chat_template().into())
+    }
 }
