@@ -44,16 +44,19 @@ pub enum Kind {
     Peft,
     /// A metric.
     Metric,
+    /// A processor of the scores of the next token.
+    Processor,
 }
 
 impl Kind {
-    /// `model`, `task`, `PEFT method` or `metric`.
+    /// `model`, `task`, `PEFT method`, `metric` or `processor`.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::Task => "task",
             Self::Peft => "PEFT method",
             Self::Metric => "metric",
+            Self::Processor => "processor",
         }
     }
 }

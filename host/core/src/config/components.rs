@@ -35,21 +35,12 @@ impl Components {
             let path = KeyPath::default().key(section);
             components.table(root, root.get(section), &path, kind, catalog);
         }
-        let metrics = KeyPath::default().key("metrics");
-        for (index, table) in root
-            .get("metrics")
-            .and_then(Located::array)
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
-            components.table(
-                root,
-                Some(table),
-                &metrics.index(index),
-                Kind::Metric,
-                catalog,
-            );
+        for (section, kind) in [("metrics", Kind::Metric), ("processors", Kind::Processor)] {
+            let path = KeyPath::default().key(section);
+            let tables = root.get(section).and_then(Located::array);
+            for (index, table) in tables.into_iter().flatten().enumerate() {
+                components.table(root, Some(table), &path.index(index), kind, catalog);
+            }
         }
         components
     }
@@ -63,6 +54,14 @@ impl Components {
     pub fn names(&self, path: &str) -> Option<(String, String)> {
         self.get(path)
             .map(|found| (found.plugin.clone(), found.id.clone()))
+    }
+
+    /// The components of the list at `section`, which has `count` tables.
+    pub fn list(&self, section: &str, count: usize) -> Option<Vec<(String, String)>> {
+        let path = KeyPath::default().key(section);
+        (0..count)
+            .map(|index| self.names(&path.index(index).to_string()))
+            .collect()
     }
 
     /// Schema of the table at a path.

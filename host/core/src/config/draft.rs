@@ -260,11 +260,10 @@ impl Draft {
         components: &Components,
         file: &RunFile,
     ) -> Option<Resolution> {
-        let count = tree
-            .get("metrics")
-            .and_then(Located::array)
-            .map_or(0, <[Located]>::len);
-        let metrics = KeyPath::default().key("metrics");
+        let list = |section: &str| {
+            let tables = tree.get(section).and_then(Located::array);
+            components.list(section, tables.map_or(0, <[Located]>::len))
+        };
         let pretrained = file.model.pretrained.as_deref();
         let peft = match &tree.get("peft").map(|peft| &peft.data) {
             Some(Data::Table(_)) => Some(components.names("peft")?),
@@ -274,9 +273,8 @@ impl Draft {
             model: components.names("model")?,
             task: components.names("task")?,
             peft,
-            metrics: (0..count)
-                .map(|index| components.names(&metrics.index(index).to_string()))
-                .collect::<Option<_>>()?,
+            metrics: list("metrics")?,
+            processors: list("processors")?,
             pretrained: pretrained
                 .map(|text| paths::pretrained(text, file.model.revision.as_deref(), &self.root)),
             name: self.stem.clone(),

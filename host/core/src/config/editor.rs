@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::{Catalog, ComponentInfo, Kind};
 use super::components::FULL;
-use super::schema::{SECTIONS, host, section, with_component};
+use super::schema::{LISTS, SECTIONS, host, section, with_component};
 
 /// JSON Schema of whole run files, with the options of the components in `catalog`. No key of a
 /// table is required, as a file that this one extends may have it.
@@ -15,10 +15,11 @@ pub fn schema(catalog: &dyn Catalog) -> Value {
         ("task", Kind::Task),
         ("peft", Kind::Peft),
         ("metrics", Kind::Metric),
+        ("processors", Kind::Processor),
     ];
     for (name, kind) in named {
         let table = component_table(name, &catalog.components(kind));
-        if name == "metrics" {
+        if LISTS.contains(&name) {
             schema["properties"][name]["items"] = table;
         } else {
             schema["properties"][name] = table;

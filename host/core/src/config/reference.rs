@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, ComponentInfo, Kind};
-use super::schema::{SECTIONS, either, host, section};
+use super::schema::{LISTS, SECTIONS, either, host, section};
 use super::words;
 
 /// The reference as Markdown: every table and key with type, default, doc and example.
@@ -67,6 +67,7 @@ pub fn component_reference(catalog: &dyn Catalog) -> String {
         ("task", Kind::Task, "Tasks"),
         ("peft", Kind::Peft, "PEFT methods"),
         ("metrics", Kind::Metric, "Metrics"),
+        ("processors", Kind::Processor, "Processors"),
     ] {
         let components = catalog.components(kind);
         if components.is_empty() {
@@ -163,6 +164,7 @@ fn facts(kind: Kind, manifest: &Value) -> Vec<String> {
             "",
         )],
         Kind::Metric => &[("Compares values of the kind", "inputs", "")],
+        Kind::Processor => &[],
     };
     let sentence = |(head, key, tail): &(&str, &str, &str)| {
         let words = words(key);
@@ -173,9 +175,9 @@ fn facts(kind: Kind, manifest: &Value) -> Vec<String> {
 
 /// How a table begins in a run file.
 fn header(table: &str) -> String {
-    match table {
-        "metrics" => "[[metrics]]".to_owned(),
-        name => format!("[{name}]"),
+    match LISTS.contains(&table) {
+        true => format!("[[{table}]]"),
+        false => format!("[{table}]"),
     }
 }
 
@@ -197,7 +199,7 @@ fn table(text: &mut String, name: &str) {
     let table = &host()["properties"][name];
     let doc = table["description"].as_str().unwrap_or_default();
     let _ = writeln!(text, "{}", escaped(doc));
-    if name == "metrics" {
+    if LISTS.contains(&name) {
         let entry = schema["description"].as_str().unwrap_or_default();
         let _ = write!(text, "\n{}\n", escaped(entry));
     }

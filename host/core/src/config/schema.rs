@@ -9,7 +9,7 @@ use super::catalog::ComponentInfo;
 use super::options::RunFile;
 
 /// The tables of a run file, in order.
-pub(super) const SECTIONS: [&str; 10] = [
+pub(super) const SECTIONS: [&str; 12] = [
     "run",
     "plugins",
     "model",
@@ -20,7 +20,12 @@ pub(super) const SECTIONS: [&str; 10] = [
     "metrics",
     "train",
     "evaluate",
+    "generation",
+    "processors",
 ];
+
+/// Those that are lists of tables.
+pub(super) const LISTS: [&str; 2] = ["metrics", "processors"];
 
 /// Schema of a run file without `extends` and `profile`. Tables that name a component allow
 /// every key, for [`with_component`] to say which.
@@ -37,10 +42,10 @@ pub(super) fn host() -> &'static Value {
     })
 }
 
-/// Schema of one table; of `metrics`, that of an entry.
+/// Schema of one table; of a list, that of an entry.
 pub(super) fn section(name: &str) -> &'static Value {
     let schema = &host()["properties"][name];
-    if name == "metrics" {
+    if LISTS.contains(&name) {
         &schema["items"]
     } else {
         schema

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::options::{
-    AllowOptions, DataFormat, DataOptions, Dtype, EvaluateOptions, Every, EveryWord,
-    HeldOutOptions, Mode, OnBadRow, OneOrMany, PluginsOptions, Precision, Resume, RunFile,
-    RunOptions, Schedule, SourceOptions, Table, TrainOptions,
+    AllowOptions, DataFormat, DataOptions, Dtype, EvaluateOptions, Every, EveryWord, Generate,
+    GenerationOptions, HeldOutOptions, Mode, OnBadRow, OneOrMany, PluginsOptions, Precision,
+    Resume, RunFile, RunOptions, Schedule, SourceOptions, Table, TrainOptions,
 };
 use crate::data::FormatOptions;
 
@@ -38,6 +38,12 @@ pub struct RunSettings {
     pub train: TrainSettings,
     /// Evaluation.
     pub evaluate: EvaluateSettings,
+    /// How a model writes text: what the run file sets of it.
+    #[serde(default)]
+    pub generation: GenerationOptions,
+    /// Processors of scores, in order.
+    #[serde(default)]
+    pub processors: Vec<ComponentSettings>,
 }
 
 /// The run itself.
@@ -295,6 +301,12 @@ pub struct SelectBest {
 pub struct EvaluateSettings {
     /// What fills a batch.
     pub batch: Batch,
+    /// When text is generated.
+    #[serde(default)]
+    pub generate: Generate,
+    /// Records for which text is generated during training; `None`: all.
+    #[serde(default)]
+    pub generate_limit: Option<u64>,
 }
 
 /// What settings need to know that the options alone do not say.
@@ -304,6 +316,7 @@ pub(super) struct Resolution {
     pub task: (String, String),
     pub peft: Option<(String, String)>,
     pub metrics: Vec<(String, String)>,
+    pub processors: Vec<(String, String)>,
     /// Where `model.pretrained` leads.
     pub pretrained: Option<Pretrained>,
     /// `run.name` where the run file has none.
@@ -340,6 +353,10 @@ impl RunSettings {
                 })
                 .collect(),
             evaluate: EvaluateSettings::new(&file.evaluate, train.batch),
+            generation: file.generation,
+            processors: (file.processors.into_iter().zip(resolution.processors))
+                .map(|(options, found)| component(found, options.options))
+                .collect(),
             train,
         }
     }
@@ -490,6 +507,8 @@ impl EvaluateSettings {
     fn new(options: &EvaluateOptions, training: Batch) -> Self {
         Self {
             batch: batch(options.batch_size, options.batch_tokens).unwrap_or(training),
+            generate: options.generate,
+            generate_limit: options.generate_limit,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::keypath::KeyPath;
 use super::merge::Merged;
 use super::report::{Code, Fault};
-use super::schema::{SECTIONS, host, host_keys, section};
+use super::schema::{LISTS, SECTIONS, host, host_keys, section};
 use super::suggest;
 use super::tree::Located;
 use super::words;
@@ -92,7 +92,7 @@ fn elsewhere(key: &str, path: &KeyPath, merged: &Merged) -> Option<String> {
         let found = properties
             .iter()
             .find(|(known, property)| *known == key || also(property).any(|also| also == key));
-        let (known, _) = found.filter(|_| *name != "metrics" && key != "use")?;
+        let (known, _) = found.filter(|_| !LISTS.contains(name) && key != "use")?;
         Some(format!("{name}.{known}"))
     })
 }

@@ -148,11 +148,12 @@ impl Component {
 }
 
 /// The kinds as manifests name them.
-pub const KINDS: [(Kind, &str); 4] = [
+pub const KINDS: [(Kind, &str); 5] = [
     (Kind::Model, "model"),
     (Kind::Task, "task"),
     (Kind::Peft, "peft"),
     (Kind::Metric, "metric"),
+    (Kind::Processor, "processor"),
 ];
 
 /// The kind as manifests name it.

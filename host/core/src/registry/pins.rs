@@ -161,6 +161,8 @@ pub fn used(settings: &RunSettings) -> Vec<(Kind, &str, &str)> {
     used.extend(settings.peft.iter().map(|peft| (Kind::Peft, peft)));
     let metrics = settings.metrics.iter();
     used.extend(metrics.map(|metric| (Kind::Metric, &metric.component)));
+    let processors = settings.processors.iter();
+    used.extend(processors.map(|processor| (Kind::Processor, processor)));
     used.into_iter()
         .map(|(kind, found)| (kind, found.plugin.as_str(), found.id.as_str()))
         .collect()

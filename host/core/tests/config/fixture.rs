@@ -179,6 +179,7 @@ impl Catalog for Installed {
                 metric("classification-metrics", "mcc", json!({}), "label"),
                 metric("other-metrics", "mcc", json!({}), "label"),
             ],
+            Kind::Processor => Vec::new(),
         }
     }
 }

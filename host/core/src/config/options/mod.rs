@@ -11,6 +11,7 @@
 
 mod data;
 mod evaluate;
+mod generation;
 mod model;
 mod peft;
 mod plugins;
@@ -23,7 +24,8 @@ pub use data::{
     DataFormat, DataOptions, FormatName, FormatTable, HeldOutOptions, HeldOutTable, OnBadRow,
     SourceOptions, SourceTable,
 };
-pub use evaluate::EvaluateOptions;
+pub use evaluate::{EvaluateOptions, Generate};
+pub use generation::{EarlyStopping, GenerationOptions, NeverWord, ProcessorOptions, TokenName};
 pub use model::{Dtype, ModelOptions};
 pub use peft::PeftOptions;
 pub use plugins::{AllowOptions, AllowTable, PluginsOptions};
@@ -74,6 +76,14 @@ pub struct RunFile {
     /// Evaluation. Without a batch of its own, that of training.
     #[serde(default)]
     pub evaluate: EvaluateOptions,
+    /// How a model writes text, where the task asks for it.
+    #[serde(default)]
+    pub generation: GenerationOptions,
+    /// Processors of plugins that change the scores of the next token, in this order, after those
+    /// of `[generation]`.
+    #[serde(default)]
+    #[schemars(extend("x-tenon-expected" = "a list of tables, each `[[processors]]`"))]
+    pub processors: Vec<ProcessorOptions>,
 }
 
 /// One value or a list of them.
