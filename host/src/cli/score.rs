@@ -20,8 +20,9 @@ use super::{Failure, Output};
 ///
 /// Files are jsonl, csv, tsv, parquet, or plain text with one value a line. The column that holds
 /// the values is, unless named: `prediction` (`reference` of the references); what `tenon predict`
-/// writes, so `label`, `labels`, `value`, `text` or `tokens`, as the metric reads it; or the only
-/// one. Metrics that rank, such as roc-auc, read `probabilities` besides.
+/// writes, so `label`, `labels`, `value`, `text`, `tokens` or `numbers`, as the metric reads it; or
+/// the only one. Metrics that rank, such as roc-auc, read `probabilities` besides; squad reads
+/// `no_answer_probability`. A reference may be a list of texts that would all be right.
 ///
 /// Labels that are whole numbers from 0 are class ids. Others are numbered in sorted order, as
 /// training does.
@@ -55,7 +56,8 @@ pub struct ScoreArgs {
     /// Column of the references
     #[arg(long, value_name = "COLUMN")]
     reference_column: Option<String>,
-    /// Column of the probabilities: by class name, a list by class id, or one, that of class 1
+    /// Column of the probabilities: by class name, a list by class id, or one, that of class 1; of
+    /// answers, that there is none
     #[arg(long, value_name = "COLUMN")]
     probability_column: Option<String>,
     /// Names of all classes in the order of their ids, between commas

@@ -12,6 +12,8 @@ use crate::data::{DataError, Value};
 
 /// Columns that hold the probabilities of classes.
 const PROBABILITIES: [&str; 2] = ["probabilities", "probability"];
+/// The column that holds, beside an answer, the probability that there is none.
+const NO_ANSWER: [&str; 1] = ["no_answer_probability"];
 
 /// How a metric reads both files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(super) struct Reading {
     pub reference: String,
     /// Column of the predictions; `None`: the most probable class is the prediction.
     pub prediction: Option<String>,
-    /// Column of the probabilities of the classes.
+    /// Column of the probabilities of the classes, or beside a text that there is no answer.
     pub probability: Option<String>,
 }
 
@@ -32,6 +34,7 @@ pub(super) struct Reading {
 pub(super) enum Family {
     Classes,
     Number,
+    Numbers,
     Text,
     Tokens,
 }
@@ -41,6 +44,7 @@ impl Family {
         match ValueKind::from_name(input)? {
             ValueKind::Label | ValueKind::Labels => Some(Self::Classes),
             ValueKind::Number => Some(Self::Number),
+            ValueKind::Numbers => Some(Self::Numbers),
             ValueKind::Text => Some(Self::Text),
             ValueKind::Tokens => Some(Self::Tokens),
             _ => None,
@@ -51,6 +55,7 @@ impl Family {
         match self {
             Self::Classes => &["prediction", "label", "labels"],
             Self::Number => &["prediction", "value", "score"],
+            Self::Numbers => &["prediction", "numbers"],
             Self::Text => &["prediction", "text"],
             Self::Tokens => &["prediction", "tokens"],
         }
@@ -60,6 +65,8 @@ impl Family {
         match self {
             Self::Classes => &["reference", "label", "labels"],
             Self::Number => &["reference", "value", "score", "label"],
+            // Where only the predictions count, they may stand for the references too.
+            Self::Numbers => &["reference", "numbers", "prediction"],
             Self::Text => &["reference", "references", "text"],
             Self::Tokens => &["reference", "tokens"],
         }
@@ -67,11 +74,13 @@ impl Family {
 
     /// Whether a cell may be of this kind, as far as one cell tells.
     fn fits(self, cell: &Value) -> bool {
-        let numbers = |items: &[Value]| items.iter().all(|item| matches!(item, Value::Int(_)));
+        let ids = |items: &[Value]| items.iter().all(|item| matches!(item, Value::Int(_)));
+        let numbers = |items: &[Value]| items.iter().all(|item| item.to_float().is_some());
         match (self, cell) {
             (_, Value::Null | Value::Map(_)) => false,
-            (Self::Tokens, Value::List(items)) => numbers(items),
-            (Self::Tokens, _) => false,
+            (Self::Tokens, Value::List(items)) => ids(items),
+            (Self::Numbers, Value::List(items)) => numbers(items),
+            (Self::Tokens | Self::Numbers, _) => false,
             (Self::Number, cell) => cell.to_float().is_some(),
             (Self::Classes | Self::Text, _) => true,
         }
@@ -104,7 +113,7 @@ pub(super) fn reading(
         [] => Err(ScoreError::Kind {
             metric: metric.to_owned(),
             reads: inputs.join(" or "),
-            found: "files can give labels, numbers, texts and tokens".to_owned(),
+            found: "files can give labels, numbers, lists of them, texts and tokens".to_owned(),
         }),
         [only] => chooser.columns(*only),
         several => chooser.first_that_fits(several, &inputs.join(" or ")),
@@ -154,7 +163,8 @@ impl Chooser<'_> {
 
     fn columns(&self, family: Family) -> Result<Reading, ScoreError> {
         let probability = match family {
-            Family::Classes => self.probability()?,
+            Family::Classes => self.probability(&PROBABILITIES)?,
+            Family::Text => self.probability(&NO_ANSWER)?,
             _ => None,
         };
         let reference = pick(
@@ -169,7 +179,8 @@ impl Chooser<'_> {
             family.of_predictions(),
         )?
         .filter(|column| self.names.prediction.is_some() || Some(column) != probability.as_ref());
-        if prediction.is_none() && probability.is_none() {
+        let from_probabilities = family == Family::Classes && probability.is_some();
+        if prediction.is_none() && !from_probabilities {
             return Err(self.no_column(self.predictions, true));
         }
         Ok(Reading {
@@ -181,11 +192,11 @@ impl Chooser<'_> {
         })
     }
 
-    fn probability(&self) -> Result<Option<String>, ScoreError> {
+    fn probability(&self, names: &[&str]) -> Result<Option<String>, ScoreError> {
         let file = self.predictions;
         match &self.names.probability {
             Some(name) => named(file, name).map(Some),
-            None => Ok(usual(file, &PROBABILITIES)),
+            None => Ok(usual(file, names)),
         }
     }
 

@@ -9,6 +9,7 @@ mod classes;
 mod error;
 mod file;
 mod pairs;
+mod services;
 
 use std::path::PathBuf;
 
@@ -47,7 +48,7 @@ pub struct ColumnNames {
     pub reference: Option<String>,
     /// Of the predictions.
     pub prediction: Option<String>,
-    /// Of the probabilities of the classes, among the predictions.
+    /// Of the probabilities among the predictions: of the classes, or that there is no answer.
     pub probability: Option<String>,
 }
 
@@ -91,6 +92,7 @@ pub struct NamedScore {
 /// A file cannot be read or has no such column, rows do not pair, a cell is not what the metric
 /// reads, or a plugin fails.
 pub fn score(request: &ScoreRequest, registry: &Registry) -> Result<Scored, ScoreError> {
+    services::offer();
     // A metric that is missing or refuses its options should not wait for the data.
     for metric in &request.metrics {
         create(metric, registry)?;

@@ -19,6 +19,8 @@ pub(super) struct Pass<'a> {
     classes: Classes,
     output: OutputInfo,
     kind: ValueKind,
+    /// Scores beside each prediction.
+    width: usize,
     /// What there is to know.
     pub notes: Vec<String>,
 }
@@ -59,11 +61,17 @@ impl<'a> Pass<'a> {
             Family::Classes if reading.classes.0 => ValueKind::Label,
             Family::Classes => ValueKind::Labels,
             Family::Number => ValueKind::Number,
+            Family::Numbers => ValueKind::Numbers,
             Family::Text => ValueKind::Text,
             Family::Tokens => ValueKind::Tokens,
         };
+        let width = match reading.family {
+            Family::Classes => classes.width,
+            _ => usize::from(reading.probability.is_some()),
+        };
         Ok(Self {
             reading,
+            width,
             references: (references, referred),
             predictions: (predictions, predicted),
             output: OutputInfo {
@@ -154,7 +162,7 @@ impl<'a> Pass<'a> {
         into: &mut Values,
     ) -> Result<(), DataError> {
         let from = scores.len();
-        if let (Some(column), true) = (&self.reading.probability, self.classes.width > 0) {
+        if let (Some(column), true) = (&self.reading.probability, self.width > 0) {
             self.probabilities(record, column, scores)?;
         }
         match &self.reading.prediction {
@@ -179,12 +187,16 @@ impl<'a> Pass<'a> {
         scores: &mut Vec<f64>,
     ) -> Result<(), DataError> {
         let cell = record.get(column).unwrap_or(&Value::Null);
-        let wrong = |found: &Value| wrong(record, column, "a probability for each class", found);
+        let expected = match self.kind {
+            ValueKind::Text => "the probability that there is no answer",
+            _ => "a probability for each class",
+        };
+        let wrong = |found: &Value| wrong(record, column, expected, found);
         let number = |cell: &Value| cell.to_float().ok_or_else(|| wrong(cell));
         let from = scores.len();
         match cell {
             Value::Map(entries) => {
-                scores.resize(from + self.classes.width, 0.0);
+                scores.resize(from + self.width, 0.0);
                 for (name, value) in entries {
                     let id = self
                         .classes
@@ -201,7 +213,7 @@ impl<'a> Pass<'a> {
             }
             cell => scores.push(number(cell)?),
         }
-        match scores.len() - from == self.classes.width {
+        match scores.len() - from == self.width {
             true => Ok(()),
             false => Err(wrong(cell)),
         }
@@ -231,6 +243,12 @@ impl<'a> Pass<'a> {
             }
             ValueKind::Number => {
                 into.push_number(cell.to_float().ok_or_else(|| wrong("a number"))?);
+            }
+            ValueKind::Numbers if references && matches!(cell, Value::Null) => {
+                into.push_numbers(&[]);
+            }
+            ValueKind::Numbers => {
+                into.push_numbers(&numbers(cell).ok_or_else(|| wrong("a list of numbers"))?);
             }
             ValueKind::Tokens => {
                 into.push_ints(&tokens(cell).ok_or_else(|| wrong("a list of token ids"))?);
@@ -287,6 +305,17 @@ fn tokens(cell: &Value) -> Option<Vec<i64>> {
             .map(|word| word.parse().ok())
             .collect(),
         _ => None,
+    }
+}
+
+fn numbers(cell: &Value) -> Option<Vec<f64>> {
+    match cell {
+        Value::List(items) => items.iter().map(Value::to_float).collect(),
+        Value::Text(text) => text
+            .split_whitespace()
+            .map(|word| word.parse().ok())
+            .collect(),
+        cell => Some(vec![cell.to_float()?]),
     }
 }
 

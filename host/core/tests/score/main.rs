@@ -80,6 +80,61 @@ fn texts_and_tokens() {
 }
 
 #[test]
+fn answers_with_the_probability_that_there_is_none() {
+    let truths = "{\"references\": []}\n{\"references\": [\"Paris\", \"paris\"]}\n";
+    let answers = |first: &str| {
+        format!(
+            "{{\"text\": \"\"{first}}}\n{{\"text\": \"Paris\", \"no_answer_probability\": 0.125}}\n"
+        )
+    };
+    let found = [
+        answers(", \"no_answer_probability\": 0.75"),
+        answers(", \"no_answer_probability\": \"0.75\""),
+        answers(", \"no_answer_probability\": [0.75]"),
+        answers(", \"no_answer_probability\": [0.5, 0.25]"),
+        answers(", \"no_answer_probability\": \"likely\""),
+        answers(", \"no_answer_probability\": null"),
+        "{\"text\": \"\"}\n{\"text\": \"Paris\"}\n".to_owned(),
+        "{\"no_answer_probability\": 0.75}\n{\"no_answer_probability\": 0.125}\n".to_owned(),
+    ];
+    let found = found.map(|answers| {
+        scores(
+            "unanswered",
+            ("ref.jsonl", truths),
+            ("pred.jsonl", &answers),
+        )
+    });
+    assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn lists_of_numbers() {
+    let sums = "{\"numbers\": [1.5, 2]}\n{\"numbers\": []}\n";
+    let found = [
+        (("ref.jsonl", sums), ("pred.jsonl", sums)),
+        (
+            ("ref.jsonl", "{\"reference\": null}\n{\"reference\": [1]}\n"),
+            ("pred.jsonl", sums),
+        ),
+        (("ref", "1\n2 3\n"), ("pred", "1.5 2\n-4e1\n")),
+        (
+            ("ref.jsonl", sums),
+            (
+                "pred.jsonl",
+                "{\"numbers\": [1]}\n{\"numbers\": [1, \"two\"]}\n",
+            ),
+        ),
+        (
+            ("ref.jsonl", sums),
+            ("pred.jsonl", "{\"numbers\": [1]}\n{\"numbers\": null}\n"),
+        ),
+    ];
+    let found =
+        found.map(|(references, predictions)| scores("difference", references, predictions));
+    assert_snapshot!(found.join("\n"));
+}
+
+#[test]
 fn a_metric_of_several_kinds_is_given_what_the_files_hold() {
     let tokens = "{\"tokens\": [1, 2], \"text\": \"ab\"}\n{\"tokens\": [3], \"text\": \"c\"}\n";
     let texts = "{\"text\": \"ab\"}\n{\"text\": \"cd\"}\n";

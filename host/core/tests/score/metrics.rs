@@ -141,4 +141,75 @@ impl Metric for SameLength {
     }
 }
 
-register!(metric: AnyOf, metric: SameTokens, metric: SameLength);
+/// The sum of the probabilities that there is no answer, where there is none.
+#[derive(Default)]
+pub struct Unanswered {
+    mass: f64,
+    scores: usize,
+}
+
+impl Metric for Unanswered {
+    const ID: &'static str = "unanswered";
+    type Options = ();
+    type Input = Answer;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn update(&mut self, batch: Pairs<'_, Answer>) -> Result<()> {
+        for (prediction, references) in batch {
+            self.scores += prediction.scores.len();
+            if references.len() == 0 {
+                self.mass += prediction.scores.iter().sum::<f64>();
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.mass += other.mass;
+        self.scores += other.scores;
+    }
+
+    fn compute(&self) -> Scores {
+        Scores::one("mass", self.mass).and("scores", self.scores as f64)
+    }
+}
+
+/// The sum of all predicted numbers less that of all references.
+#[derive(Default)]
+pub struct Difference(f64);
+
+impl Metric for Difference {
+    const ID: &'static str = "difference";
+    type Options = ();
+    type Input = NumberList;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn update(&mut self, batch: Pairs<'_, NumberList>) -> Result<()> {
+        for (prediction, reference) in batch {
+            self.0 += prediction.iter().sum::<f64>() - reference.iter().sum::<f64>();
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+
+    fn compute(&self) -> Scores {
+        Scores::one("difference", self.0)
+    }
+}
+
+register!(
+    metric: AnyOf,
+    metric: SameTokens,
+    metric: SameLength,
+    metric: Unanswered,
+    metric: Difference,
+);
