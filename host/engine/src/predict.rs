@@ -347,12 +347,20 @@ fn describe(
         Some(ValueKind::Tokens) => {
             line.insert("tokens".into(), json!(values.ints_at(index)));
         }
+        Some(ValueKind::Numbers) => {
+            line.insert("numbers".into(), json!(values.numbers_at(index)));
+        }
         _ => {
             line.insert("text".into(), json!(values.text_at(index)));
         }
     }
     let scores = values.scores_at(index);
-    if !scores.is_empty() {
+    if values.kind() == Some(ValueKind::Text) {
+        // What `tenon score` reads beside an answer.
+        if let Some(score) = scores.first() {
+            line.insert("no_answer_probability".into(), json!(score));
+        }
+    } else if !scores.is_empty() {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         if let Some(top) = top_k {
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
