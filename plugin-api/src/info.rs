@@ -251,6 +251,18 @@ pub enum Init {
     },
 }
 
+/// What stands in the place of an [`Init`] in the request for a tied parameter.
+#[cfg(feature = "torch")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "init")]
+pub(crate) enum Tie {
+    /// It is another parameter, unless the weights have one of its own.
+    Tied {
+        /// The name of the other.
+        to: String,
+    },
+}
+
 /// What the host tells a builder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BuildInfo {
@@ -315,6 +327,8 @@ pub enum ParamRole {
     Embedding,
     /// Gain or bias of a normalisation.
     Norm,
+    /// Kept with the weights and never trained; methods of fine-tuning are not shown it.
+    Buffer,
     /// A role of a later version.
     #[serde(other)]
     Other,
@@ -327,6 +341,7 @@ impl ParamRole {
         match self {
             Self::Embedding => 1,
             Self::Norm => 2,
+            Self::Buffer => 3,
             Self::Other => 255,
         }
     }
@@ -338,6 +353,7 @@ impl ParamRole {
             0 => return None,
             1 => Self::Embedding,
             2 => Self::Norm,
+            3 => Self::Buffer,
             _ => Self::Other,
         })
     }

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use serde::Serialize;
 use tch::Tensor;
 
 use crate::abi::model::{
@@ -17,7 +18,7 @@ use crate::abi::root::BoxedBuild;
 use crate::abi::{AbiResult, RBox, RStr, RString, TD_Opaque, answer, from_json, to_json};
 use crate::cache::Cache;
 use crate::error::{Context as _, Error, Result};
-use crate::info::{BuildInfo, HeadInfo, Init, ModelInfo, ParamRole, SiteInfo};
+use crate::info::{BuildInfo, HeadInfo, Init, ModelInfo, ParamRole, SiteInfo, Tie};
 use crate::manifest::SiteDeclaration;
 use crate::options::Options;
 use crate::panic::{Contained, guard};
@@ -197,8 +198,22 @@ impl Build {
     /// # Errors
     /// The weights lack it or have it in another shape, or memory runs out.
     pub fn param(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor> {
+        self.request(name, shape, &init)
+    }
+
+    /// The parameter `name` of this module, which is the parameter `to` (its whole name, asked for before):
+    /// one tensor, once in memory and in files. Only where the weights have `name` as well, with other values,
+    /// is it a parameter of its own, whatever the configuration says.
+    ///
+    /// # Errors
+    /// Nobody asked for `to`, or one of the two has another shape.
+    pub fn tied(&self, name: &str, to: &str, shape: &[i64]) -> Result<Tensor> {
+        self.request(name, shape, &Tie::Tied { to: to.to_owned() })
+    }
+
+    fn request(&self, name: &str, shape: &[i64], init: &impl Serialize) -> Result<Tensor> {
         let path = self.path(name);
-        let init = to_json(&init)?;
+        let init = to_json(init)?;
         let raw = answer(self.object.borrow_mut().param(ParamRequest {
             name: RStr::from(path.as_str()),
             shape: shape.iter().copied().collect(),

@@ -38,6 +38,13 @@ pub struct Param {
     pub owner: Owner,
 }
 
+impl Param {
+    /// Whether it is kept with the weights and never trained.
+    pub fn is_buffer(&self) -> bool {
+        self.role == Some(ParamRole::Buffer)
+    }
+}
+
 /// A site with what is attached there.
 pub struct SiteEntry {
     /// The model's description of it.
@@ -146,7 +153,8 @@ impl ParamStore {
             head: param.head,
             role: param.role,
         };
-        self.params.iter().map(info).collect()
+        let shown = self.params.iter().filter(|param| !param.is_buffer());
+        shown.map(info).collect()
     }
 
     fn param(
@@ -188,17 +196,62 @@ impl ParamStore {
                 )?;
             }
         }
+        let (new, head) = (new && !loaded, new && owner == Owner::Model);
+        Ok(self.add(name, tensor, (new, head), owner))
+    }
+
+    /// One tensor for two names, unless the weights have other values under the second.
+    fn tied(&mut self, name: &str, to: &str, shape: &[i64], owner: Owner) -> Result<Tensor> {
+        let Some(first) = self.get(to) else {
+            return Err(Error::new(
+                ErrorCode::Weights,
+                format!("parameter `{name}` is tied to `{to}`, which is no parameter"),
+            ));
+        };
+        let first = first.tensor.shallow_clone();
+        let misfit = |has: &[i64]| {
+            let message = format!("`{name}` is tied to `{to}`: {shape:?} and {has:?}");
+            Error::new(ErrorCode::Weights, message)
+        };
+        if first.size() != shape {
+            return Err(misfit(&first.size()));
+        }
+        let source = self
+            .weights
+            .as_ref()
+            .and_then(|weights| self.naming.find(weights, name, shape, false));
+        if let (Some(source), Some(weights)) = (source, &mut self.weights) {
+            let mut own = Tensor::f_empty(shape, (self.kind, self.device))?;
+            weights
+                .load(&source, &mut own)
+                .map_err(|error| Error::new(ErrorCode::Weights, format!("{error:#}")))?;
+            if !own.f_equal(&first)? {
+                return Ok(self.add(name, own, (false, false), owner));
+            }
+        }
+        let at = self.index[to];
+        self.index.insert(name.to_owned(), at);
+        Ok(first)
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        tensor: Tensor,
+        (new, head): (bool, bool),
+        owner: Owner,
+    ) -> Tensor {
         self.index.insert(name.to_owned(), self.params.len());
         let shared = tensor.shallow_clone();
         self.params.push(Param {
             name: name.to_owned(),
             tensor,
-            new: new && !loaded,
-            head: new && owner == Owner::Model,
+            new,
+            head,
             role: None,
             owner,
         });
-        Ok(shared)
+        shared
     }
 }
 
@@ -265,6 +318,10 @@ struct Builder {
 impl BuildHost for Builder {
     fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor> {
         self.store.lock().param(name, shape, init, new, self.owner)
+    }
+
+    fn tied(&mut self, name: &str, to: &str, shape: &[i64]) -> Result<Tensor> {
+        self.store.lock().tied(name, to, shape, self.owner)
     }
 
     fn below_head(&mut self, name: &str) {
@@ -375,5 +432,116 @@ impl SiteEntry {
     /// Takes off all that is attached, to be attached again or dropped.
     pub fn detach(&self) -> Vec<AttachedHandle> {
         std::mem::take(&mut *self.attached.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenon_plugin_api::error::StdError;
+
+    use super::*;
+
+    /// A store over a file of these tensors.
+    fn store(tensors: &[(&str, &Tensor)]) -> anyhow::Result<(tempfile::TempDir, SharedStore)> {
+        let folder = tempfile::tempdir()?;
+        let named = tensors
+            .iter()
+            .map(|(name, tensor)| ((*name).to_owned(), *tensor));
+        crate::weights::save(&folder.path().join("model.safetensors"), named)?;
+        let naming = Naming {
+            renames: vec![("lm_head.weight".into(), "shared.weight".into())],
+            ..Naming::default()
+        };
+        let place = (Device::Cpu, Kind::Float);
+        let weights = Some(Weights::open_folder(folder.path())?);
+        let store = SharedStore::new(weights, naming, BuildInfo::default(), place, 0);
+        Ok((folder, store))
+    }
+
+    /// Tied weights are one parameter however often files have them, and two where the file says so.
+    #[test]
+    fn tied_parameters() -> anyhow::Result<()> {
+        let (one, other) = (
+            Tensor::from(1.0_f32).expand([2, 3], false),
+            Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)),
+        );
+        let cases: [(&str, &[(&str, &Tensor)], &[&str]); 4] = [
+            ("once", &[("shared.weight", &one)], &["shared.weight"]),
+            (
+                "under the other name",
+                &[("lm_head.weight", &one)],
+                &["shared.weight"],
+            ),
+            (
+                "twice",
+                &[("shared.weight", &one), ("lm_head.weight", &one)],
+                &["shared.weight"],
+            ),
+            (
+                "untied",
+                &[("shared.weight", &one), ("lm_head.weight", &other)],
+                &["shared.weight", "lm_head.weight"],
+            ),
+        ];
+        for (what, tensors, expected) in cases {
+            let (_folder, store) = store(tensors)?;
+            let mut build = store.builder(Owner::Model);
+            let shared = build
+                .param("shared.weight", &[2, 3], Init::Zeros, false)
+                .map_err(StdError)?;
+            let head = build
+                .tied("lm_head.weight", "shared.weight", &[2, 3])
+                .map_err(StdError)?;
+            let tied = head.data_ptr() == shared.data_ptr();
+            assert_eq!(tied, expected.len() == 1, "{what}");
+            assert_eq!(shared.double_value(&[0, 0]), 1.0, "{what}");
+            let store = store.lock();
+            let names: Vec<_> = store
+                .params()
+                .iter()
+                .map(|param| param.name.as_str())
+                .collect();
+            assert_eq!(names, expected, "{what}");
+            let unused = store.weights.as_ref().map(Weights::unused);
+            assert_eq!(unused, Some(vec![]), "{what}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ties_that_do_not_fit() -> anyhow::Result<()> {
+        let one = Tensor::ones([2, 3], (Kind::Float, Device::Cpu));
+        let (_folder, store) = store(&[("shared.weight", &one)])?;
+        let mut build = store.builder(Owner::Model);
+        let mut error_of = |shape: &[i64]| {
+            let made = build.tied("lm_head.weight", "shared.weight", shape);
+            made.err().map(|error| error.to_string())
+        };
+        let nothing =
+            "parameter `lm_head.weight` is tied to `shared.weight`, which is no parameter";
+        assert_eq!(error_of(&[2, 3]).as_deref(), Some(nothing));
+        let shared = store
+            .builder(Owner::Model)
+            .param("shared.weight", &[2, 3], Init::Zeros, false)
+            .map_err(StdError)?;
+        assert_eq!(shared.size(), [2, 3]);
+        let misfit = "`lm_head.weight` is tied to `shared.weight`: [3, 3] and [2, 3]";
+        assert_eq!(error_of(&[3, 3]).as_deref(), Some(misfit));
+        Ok(())
+    }
+
+    /// A buffer is neither trained nor shown to a method that might want to.
+    #[test]
+    fn buffers_are_not_shown() -> anyhow::Result<()> {
+        let one = Tensor::ones([2], (Kind::Float, Device::Cpu));
+        let (_folder, store) = store(&[("bias", &one)])?;
+        let mut build = store.builder(Owner::Model);
+        build
+            .param("bias", &[2], Init::Zeros, false)
+            .map_err(StdError)?;
+        assert_eq!(store.lock().infos().len(), 1);
+        build.role("bias", ParamRole::Buffer);
+        assert_eq!(store.lock().infos().len(), 0);
+        Ok(())
     }
 }

@@ -315,7 +315,7 @@ impl Session {
     fn set_trainable(&self, trainable: impl Fn(&str) -> bool) -> Result<()> {
         let store = self.store.lock();
         for param in store.params() {
-            let on = param.owner == Owner::Peft || trainable(&param.name);
+            let on = !param.is_buffer() && (param.owner == Owner::Peft || trainable(&param.name));
             let _ = param.tensor.f_set_requires_grad(on)?;
         }
         Ok(())

@@ -201,7 +201,7 @@ pub(super) mod torch {
     use crate::abi::{AbiResult, TD_Opaque};
     use crate::cache::Cache;
     use crate::error::{Error, Result};
-    use crate::info::{BuildInfo, Init, ModelInfo, ModelView, ParamRole, Plan, SiteInfo};
+    use crate::info::{BuildInfo, Init, ModelInfo, ModelView, ParamRole, Plan, SiteInfo, Tie};
     use crate::model::{Forward, Model, map, tensors};
     use crate::panic::{contain, guard};
     use crate::peft::Peft;
@@ -217,6 +217,14 @@ pub(super) mod torch {
         /// # Errors
         /// The weights lack it or have it in another shape.
         fn param(&mut self, name: &str, shape: &[i64], init: Init, new: bool) -> Result<Tensor>;
+        /// The parameter `name`, which is the parameter `to` unless the weights have one of its own, with other
+        /// values.
+        ///
+        /// # Errors
+        /// `to` was not provided, or one of the two has another shape.
+        fn tied(&mut self, _name: &str, to: &str, shape: &[i64]) -> Result<Tensor> {
+            self.param(to, shape, Init::Zeros, false)
+        }
         /// The parameter `name`, which was provided as new, is of no head.
         fn below_head(&mut self, _name: &str) {}
         /// What the parameter `name` is, told once it was provided, where the plugin says so.
@@ -246,10 +254,12 @@ pub(super) mod torch {
     impl<B: BuildHost> BuildObject for Served<B> {
         fn param(&mut self, request: ParamRequest<'_>) -> AbiResult<RawTensor> {
             guard("host", || {
-                let init = from_json(request.init.as_str())?;
+                let (name, init) = (request.name.as_str(), request.init.as_str());
                 let new = request.flags & 1 != 0;
-                let name = request.name.as_str();
-                let tensor = self.0.param(name, &request.shape, init, new)?;
+                let tensor = match from_json(init) {
+                    Ok(Tie::Tied { to }) => self.0.tied(name, &to, &request.shape)?,
+                    Err(_) => self.0.param(name, &request.shape, from_json(init)?, new)?,
+                };
                 if request.flags & 2 != 0 {
                     self.0.below_head(name);
                 }

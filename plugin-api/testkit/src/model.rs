@@ -190,11 +190,18 @@ impl BuildHost for Weights {
         Ok(tensor)
     }
 
+    fn tied(&mut self, name: &str, to: &str, shape: &[i64]) -> Result<Tensor> {
+        let given = lock(&self.store).given.contains_key(name);
+        let name = if given { name } else { to };
+        self.param(name, shape, Init::Zeros, false)
+    }
+
     fn role(&mut self, name: &str, role: ParamRole) {
         let mut store = lock(&self.store);
         let mut asked_for = store.parameters.iter_mut();
-        if let Some((info, _)) = asked_for.find(|(info, _)| info.name == name) {
+        if let Some((info, tensor)) = asked_for.find(|(info, _)| info.name == name) {
             info.role = Some(role);
+            let _ = tensor.set_requires_grad(role != ParamRole::Buffer);
         }
     }
 

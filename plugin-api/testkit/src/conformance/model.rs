@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tenon_plugin_api::ErrorCode;
 use tenon_plugin_api::host::ModelHandle;
-use tenon_plugin_api::info::SiteKind;
+use tenon_plugin_api::info::{ParamRole, SiteKind};
 use tenon_plugin_api::model::{Forward, Model};
 use tenon_plugin_api::tch::{Kind, Tensor};
 use tenon_plugin_api::tensor::TensorMap;
@@ -186,7 +186,11 @@ fn gradients(model: &ModelHandle, weights: &Weights, inputs: &TensorMap) {
     if let Some(total) = total {
         total.backward();
     }
-    for parameter in weights.parameters() {
+    let all = weights.parameters();
+    for parameter in all
+        .iter()
+        .filter(|parameter| parameter.role != Some(ParamRole::Buffer))
+    {
         assert!(
             weights.parameter(&parameter.name).grad().defined(),
             "no gradient reaches `{}`",
