@@ -1,211 +1,169 @@
-//! One layer of the encoder: self-attention and a feed-forward network, each with a residual sum and a norm.
+//! The encoder: embeddings and layers, from ids to hidden states. BERT and RoBERTa share it.
 
-use tenon_nn::{Activation, Attention, Dropout, LayerNorm, Linear, SiteLinear, Spans};
+use tenon_nn::{Packing, Spans};
 use tenon_plugin_api::model::prelude::*;
 
+use crate::embeddings::{Embeddings, Numbering};
+use crate::layer::Layer;
 use crate::options::Config;
 
-/// A layer of the encoder.
-pub struct Layer {
-    query: SiteLinear,
-    key: SiteLinear,
-    value: SiteLinear,
-    key_values: Site,
-    attention_output: Sublayer,
-    intermediate: SiteLinear,
-    output: Sublayer,
-    activation: Activation,
-    heads: i64,
-    attention_dropout: f64,
+/// Embeddings and layers.
+pub struct Encoder {
+    model: &'static str,
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    max_length: i64,
 }
 
-/// How a sublayer ends: `norm(residual + dropout(dense(x)))`.
-struct Sublayer {
-    dense: SiteLinear,
-    site: Site,
-    norm: LayerNorm,
-    dropout: f64,
+/// What an encoder made of a batch.
+pub struct Encoded {
+    /// `[tokens, hidden]`, or of the first tokens alone, `[sequences, hidden]`.
+    pub hidden: Tensor,
+    /// Where the sequences lie, among them what was put before them.
+    pub spans: Spans,
+    /// The batch as it came.
+    pub packing: Packing,
+    /// Whether `hidden` is that of first tokens alone.
+    firsts_only: bool,
 }
 
-impl Layer {
-    /// Layer `number`, whose parameters lie at `build` (`bert.encoder.layer.0`).
-    pub fn new(config: &Config, number: usize, build: &Build) -> Result<Self> {
-        let (hidden, inner, std) = (
-            config.hidden_size,
-            config.intermediate_size,
-            config.initializer_range,
+impl Encoder {
+    /// The encoder of the model `model`, whose parameters lie at `build` (`bert`).
+    pub fn new(
+        model: &'static str,
+        config: &Config,
+        numbering: Numbering,
+        build: &Build,
+    ) -> Result<Self> {
+        let (hidden, heads) = (config.hidden_size, config.num_attention_heads);
+        ensure!(
+            hidden % heads == 0,
+            Options,
+            "building {model}: hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
         );
-        let linear = |build: Build, role: &str, inputs: i64, outputs: i64| {
-            Linear::new(&build, inputs, outputs, std)?.with_site(&build, role, Some(number))
+        let max_length = config.max_position_embeddings - numbering.first();
+        ensure!(
+            max_length > 0,
+            Options,
+            "building {model}: max_position_embeddings {} leaves no position after that of pad_token_id",
+            config.max_position_embeddings
+        );
+        let layer = |number| {
+            let build = build.sub(format!("encoder.layer.{number}"));
+            Layer::new(config, number, &build)
         };
-        let sublayer =
-            |build: Build, role: &str, site_role: &str, inputs: i64| -> Result<Sublayer> {
-                Ok(Sublayer {
-                    dense: linear(build.sub("dense"), role, inputs, hidden)?,
-                    site: build.site(
-                        &hidden_site(&build, site_role, SiteKind::Output, number, hidden),
-                        &[],
-                    )?,
-                    norm: LayerNorm::new(&build.sub("LayerNorm"), hidden, config.layer_norm_eps)?,
-                    dropout: config.hidden_dropout_prob,
-                })
-            };
-        let attention = build.sub("attention");
-        let own = attention.sub("self");
+        let layers = (0..config.num_hidden_layers)
+            .map(layer)
+            .collect::<Result<_>>()?;
         Ok(Self {
-            query: linear(own.sub("query"), "query", hidden, hidden)?,
-            key: linear(own.sub("key"), "key", hidden, hidden)?,
-            value: linear(own.sub("value"), "value", hidden, hidden)?,
-            key_values: own.site(
-                &hidden_site(&own, "key_value", SiteKind::KeyValue, number, hidden),
-                &[],
-            )?,
-            attention_output: sublayer(
-                attention.sub("output"),
-                "attention_output",
-                "attention_sublayer",
-                hidden,
-            )?,
-            intermediate: linear(
-                build.sub("intermediate.dense"),
-                "intermediate",
-                hidden,
-                inner,
-            )?,
-            output: sublayer(
-                build.sub("output"),
-                "output",
-                "feed_forward_sublayer",
-                inner,
-            )?,
-            activation: config.hidden_act,
-            heads: config.num_attention_heads,
-            attention_dropout: config.attention_probs_dropout_prob,
+            model,
+            embeddings: Embeddings::new(config, numbering, &build.sub("embeddings"))?,
+            layers,
+            max_length,
         })
     }
 
-    /// `x` is `[tokens, hidden]`, its sequences at `spans`. Returns the same, or, with `firsts` (indices of the
-    /// sequences' first tokens), `[sequences, hidden]`: what the layer makes of those tokens alone.
+    /// The most tokens that a sequence may have.
+    pub fn max_length(&self) -> usize {
+        self.max_length as usize
+    }
+
+    /// The table of word vectors, `[vocab, hidden]`.
+    pub fn words(&self) -> &Tensor {
+        self.embeddings.words()
+    }
+
+    /// Hidden states of `input_ids` `[batch, time]`. With `firsts_only` the last layer computes those of the
+    /// first tokens alone.
     pub fn forward(
         &self,
-        x: &Tensor,
-        spans: &Spans,
-        firsts: Option<&Tensor>,
+        inputs: &TensorMap,
+        firsts_only: bool,
         forward: &Forward,
-    ) -> Result<Tensor> {
-        let singles = Spans::from_lengths(&vec![1; spans.sequences() as usize]);
-        let (carried, queries) = match firsts {
-            Some(firsts) => (x.f_index_select(0, firsts)?, &singles),
-            None => (x.shallow_clone(), spans),
-        };
-        let context = self.attend(x, spans, &carried, queries, forward)?;
-        let x = self.attention_output.forward(&context, &carried, forward)?;
-        let inner = self
-            .activation
-            .forward(&self.intermediate.forward(&x, forward)?)?; // [tokens, intermediate]
-        self.output.forward(&inner, &x, forward)
-    }
-
-    fn attend(
-        &self,
-        x: &Tensor,
-        spans: &Spans,
-        carried: &Tensor,
-        queries: &Spans,
-        forward: &Forward,
-    ) -> Result<Tensor> {
-        let q = self.query.forward(carried, forward)?;
-        let mut k = self.key.forward(x, forward)?;
-        let mut v = self.value.forward(x, forward)?;
-        let mut keys = spans.clone();
-        if self.key_values.is_attached() {
-            (k, v, keys) = self.attached_key_values(&k, &v, spans, forward)?;
+    ) -> Result<Encoded> {
+        let (packing, ids) = self.pack(inputs)?;
+        if forward.training() && ids.device() != Device::Cpu {
+            // there libtorch's own generator draws the masks
+            tch::manual_seed(forward.next_seed() as i64);
         }
-        let dim = q.size()[1] / self.heads;
-        let attention = Attention {
-            queries,
-            keys: &keys,
-            heads: self.heads,
-            scale: (dim as f64).powf(-0.5),
-            dropout: Dropout::next(forward, self.attention_dropout),
-        };
-        Ok(attention.forward(&q, &k, &v)?)
+        let types = inputs.get("token_type_ids");
+        let (mut hidden, spans) = self.embeddings.forward(ids, types, &packing, forward)?;
+        let firsts = spans.firsts(hidden.device())?;
+        for (number, layer) in self.layers.iter().enumerate() {
+            let last = firsts_only && number + 1 == self.layers.len();
+            hidden = layer.forward(&hidden, &spans, last.then_some(&firsts), forward)?;
+        }
+        Ok(Encoded {
+            hidden,
+            spans,
+            packing,
+            firsts_only: firsts_only && !self.layers.is_empty(),
+        })
     }
 
-    /// Keys and values as the site wants them, `[batch, heads, time, dim]`, and packed again.
-    fn attached_key_values(
-        &self,
-        k: &Tensor,
-        v: &Tensor,
-        spans: &Spans,
-        forward: &Forward,
-    ) -> Result<(Tensor, Tensor, Spans)> {
-        let (batch, time, width) = (spans.sequences(), spans.longest(), k.size()[1]);
-        let split = |x: &Tensor| -> Result<Tensor> {
-            let padded = spans
-                .pad(x)?
-                .f_view([batch, time, self.heads, width / self.heads])?;
-            Ok(padded.f_transpose(1, 2)?) // [b, t, h, d] -> [b, h, t, d]
-        };
-        let out = self.key_values.apply(&[&split(k)?, &split(v)?], forward)?;
-        let [k, v] = out.as_slice() else {
+    /// The batch's packing, and its ids.
+    fn pack<'a>(&self, inputs: &'a TensorMap) -> Result<(Packing, &'a Tensor)> {
+        let model = self.model;
+        let ids = inputs.require("input_ids")?;
+        let &[batch, time] = ids.size().as_slice() else {
             bail!(
                 Tensor,
-                "key_value site: expected 2 tensors of what is attached, found {}",
-                out.len()
+                "{model}: expected input_ids [batch, time], found {:?}",
+                ids.size()
             );
         };
-        let grown = spans.grown(k.size()[2] - time);
-        let join = |x: &Tensor| -> Result<Tensor> {
-            let joined = x
-                .f_transpose(1, 2)?
-                .f_reshape([batch, x.size()[2], width])?; // [b, t, h·d]
-            Ok(grown.unpad(&joined)?)
-        };
-        Ok((join(k)?, join(v)?, grown.clone()))
-    }
-}
-
-impl Sublayer {
-    fn forward(&self, x: &Tensor, residual: &Tensor, forward: &Forward) -> Result<Tensor> {
-        let mut x = self.dense.forward(x, forward)?;
-        if self.site.is_attached() {
-            x = only(self.site.apply(&[&x], forward)?)?;
+        ensure!(
+            time <= self.max_length,
+            Data,
+            "{model}: a sequence of {time} tokens; max_position_embeddings allows {}",
+            self.max_length
+        );
+        for name in ["attention_mask", "token_type_ids"] {
+            if let Some(other) = inputs.get(name) {
+                ensure!(
+                    other.size() == ids.size(),
+                    Tensor,
+                    "{model}: expected {name} to have the shape of input_ids, {:?}; found {:?}",
+                    ids.size(),
+                    other.size()
+                );
+            }
         }
-        Ok(self
-            .norm
-            .residual(&x, residual, Dropout::next(forward, self.dropout))?)
+        let packing = match inputs.get("attention_mask") {
+            Some(mask) => Packing::from_mask(mask)?,
+            None => Packing::full(batch, time, ids.device())?,
+        };
+        Ok((packing, ids))
     }
 }
 
-/// A site through which hidden states pass.
-pub fn hidden_site(
-    build: &Build,
-    role: &str,
-    kind: SiteKind,
-    layer: impl Into<Option<usize>>,
-    hidden: i64,
-) -> SiteInfo {
-    SiteInfo {
-        name: build.name().to_owned(),
-        role: role.to_owned(),
-        kind,
-        layer: layer.into(),
-        in_features: hidden,
-        out_features: hidden,
-        transposed: false,
+impl Encoded {
+    /// Hidden states of the first tokens: `[sequences, hidden]`.
+    pub fn firsts(&self) -> Result<Tensor> {
+        if self.firsts_only {
+            return Ok(self.hidden.shallow_clone());
+        }
+        let firsts = self.spans.firsts(self.hidden.device())?;
+        Ok(self.hidden.f_index_select(0, &firsts)?)
     }
-}
 
-/// The tensor that an attached computation returns.
-pub fn only(out: Vec<Tensor>) -> Result<Tensor> {
-    let count = out.len();
-    let mut out = out.into_iter();
-    match (out.next(), out.next()) {
-        (Some(tensor), None) => Ok(tensor),
-        _ => bail!(
-            Tensor,
-            "site of hidden states: expected 1 tensor of what is attached, found {count}"
-        ),
+    /// Hidden states of the batch's own tokens, packed as they came: `[rows, hidden]`.
+    pub fn tokens(&self) -> Result<Tensor> {
+        let own = self.packing.spans();
+        if self.spans == *own {
+            return Ok(self.hidden.shallow_clone());
+        }
+        let front = self.spans.longest() - own.longest();
+        let padded = self.spans.pad(&self.hidden)?; // [b, front + t, hidden]
+        Ok(own.unpad(&padded.f_narrow(1, front, own.longest())?)?)
+    }
+
+    /// All hidden states, with those of tokens that were put before a sequence: `[batch, time, hidden]`, zero
+    /// at padding.
+    pub fn padded(&self) -> Result<Tensor> {
+        Ok(match self.spans == *self.packing.spans() {
+            true => self.packing.unpack(&self.hidden)?,
+            false => self.spans.pad(&self.hidden)?,
+        })
     }
 }

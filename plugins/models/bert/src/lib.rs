@@ -1,23 +1,29 @@
-//! BERT: a bidirectional Transformer encoder (Devlin et al. 2019), as `transformers` computes it.
+//! BERT and RoBERTa: bidirectional Transformer encoders (Devlin et al. 2019, Liu et al. 2019), as
+//! `transformers` computes them.
 //!
 //! ```text
-//! x = norm(word[ids] + position[0..] + type[types])                       [tokens, hidden]
+//! x = norm(word[ids] + position[…] + type[types])                         [tokens, hidden]
 //! for each layer:
 //!     x = norm(x + dense(attention(query(x), key(x), value(x))))
 //!     x = norm(x + dense(activation(dense(x))))
-//! pooled = tanh(dense(x of the first token)),  logits = classifier(pooled)
 //! ```
 //!
-//! with dropout after the embeddings, on attention probabilities, before each residual sum and before the
-//! classifier. Parameters carry their Hugging Face names. The batch comes padded, `[batch, time]`, and is
-//! computed packed, `[tokens, hidden]`: padding costs nothing. A classification head reads only the first token,
-//! so the last layer computes only that one.
+//! and a head, with dropout after the embeddings, on attention probabilities, before each residual sum and
+//! before classifiers. Positions count from 0 in BERT, and in RoBERTa from the one after the padding token's
+//! id. Parameters carry their Hugging Face names. The batch comes padded, `[batch, time]`, and is computed
+//! packed, `[tokens, hidden]`: padding costs nothing. A head that reads only the first token has the last layer
+//! compute only that one; one for masked words computes logits only where there are labels.
 
+mod bert;
+mod embeddings;
 mod encoder;
-mod model;
+mod head;
+mod layer;
 mod options;
+mod roberta;
 
-pub use model::Bert;
-pub use options::Config;
+pub use bert::Bert;
+pub use options::{Config, RobertaConfig};
+pub use roberta::Roberta;
 
-tenon_plugin_api::register!(model: Bert);
+tenon_plugin_api::register!(model: Bert, model: Roberta);

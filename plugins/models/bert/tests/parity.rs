@@ -4,18 +4,14 @@ mod host;
 
 use std::path::{Path, PathBuf};
 
-use host::{Store, load};
+use host::{Store, close, load};
 use tenon_plugin_api::host::ModelHandle;
 use tenon_plugin_api::info::HeadInfo;
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::tch::{self, Device, Kind, Reduction, Tensor};
 use tenon_plugin_api::tensor::TensorMap;
 
-/// What is compared agrees to this, relative to the largest element of the tensor.
-const TOLERANCE: f64 = 1e-5;
-
-/// Gradients far below the largest of the model are sums that cancel (that of a key's bias is zero but for
-/// rounding); they are held to the tolerance at this share of the largest.
+/// Share of the largest gradient below which those are that cancel.
 const FLOOR: f64 = 1e-2;
 
 fn fixtures() -> PathBuf {
@@ -234,22 +230,7 @@ impl Found {
                 0.0,
             );
         }
-        let gradients: Vec<_> = frozen
-            .iter()
-            .filter_map(|(name, gradient)| Some((name.strip_prefix("grad.")?, gradient)))
-            .collect();
-        assert_eq!(
-            gradients.len(),
-            store.names().len(),
-            "every parameter has a gradient"
-        );
-        let largest = gradients
-            .iter()
-            .map(|(_, g)| g.abs().max().double_value(&[]))
-            .fold(0.0, f64::max);
-        for (name, expected) in gradients {
-            close(name, &store.param(name).grad(), expected, largest * FLOOR);
-        }
+        host::same_gradients(frozen, store, FLOOR);
     }
 }
 
@@ -294,17 +275,4 @@ fn mask_of(frozen: &host::Tensors, hidden: &Tensor) -> Tensor {
             (Kind::Float, Device::Cpu),
         ),
     }
-}
-
-/// Asserts that two tensors agree relative to the largest element expected, or to `floor` if that is larger.
-fn close(name: &str, found: &Tensor, expected: &Tensor, floor: f64) {
-    let (found, expected) = (found.reshape([-1]), expected.reshape([-1]));
-    assert_eq!(found.size(), expected.size(), "{name}");
-    let difference = (&found - &expected).abs().max().double_value(&[]);
-    let scale = expected.abs().max().double_value(&[]).max(floor);
-    assert!(
-        difference <= TOLERANCE * scale,
-        "{name}: differs by {difference:e}, that is {:e} of {scale:e}",
-        difference / scale
-    );
 }

@@ -17,9 +17,13 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// Passes tensors at a site through something.
 pub type Attached = Arc<dyn Fn(Vec<Tensor>) -> Vec<Tensor> + Send + Sync>;
 
+/// What is compared agrees to this, relative to the largest element of the tensor.
+pub const TOLERANCE: f64 = 1e-5;
+
 /// The parameters of a model, shared with its builder.
 #[derive(Clone)]
 pub struct Store {
+    model: &'static str,
     weights: Arc<Mutex<Tensors>>,
     built: Arc<Mutex<Tensors>>,
     sites: Arc<Mutex<Vec<SiteInfo>>>,
@@ -48,12 +52,19 @@ impl Store {
 
     pub fn of(weights: Tensors, head: Option<HeadInfo>) -> Self {
         Self {
+            model: "bert",
             weights: Arc::new(Mutex::new(weights)),
             built: Arc::default(),
             sites: Arc::default(),
             head,
             attached: None,
         }
+    }
+
+    /// The same for another model of the plugin.
+    #[allow(dead_code)]
+    pub fn for_model(self, model: &'static str) -> Self {
+        Self { model, ..self }
     }
 
     /// The same with something attached at the site `name`.
@@ -70,13 +81,14 @@ impl Store {
     }
 
     pub fn try_model(&self, options: &serde_json::Value) -> Result<ModelHandle> {
-        Plugin::linked(tenon_bert::tenon_plugin()).model("bert", &options.to_string(), self.clone())
+        let plugin = Plugin::linked(tenon_bert::tenon_plugin());
+        plugin.model(self.model, &options.to_string(), self.clone())
     }
 
     /// The parameter that files call `name`.
     pub fn param(&self, name: &str) -> Tensor {
         let built = self.built.lock().expect("no panic");
-        let with_prefix = format!("bert.{name}");
+        let with_prefix = format!("{}.{name}", self.model);
         let tensor = built.get(name).or_else(|| built.get(&with_prefix));
         tensor
             .unwrap_or_else(|| panic!("no parameter {name}"))
@@ -100,14 +112,19 @@ impl Store {
     fn find(&self, name: &str) -> Option<Tensor> {
         let weights = self.weights.lock().expect("no panic");
         let mut spellings = vec![name.to_owned()];
-        for (old, new) in tenon_bert::Bert::RENAMES {
+        let renames = match self.model {
+            "bert" => tenon_bert::Bert::RENAMES,
+            _ => tenon_bert::Roberta::RENAMES,
+        };
+        for (old, new) in renames {
             if let Some(start) = name.strip_suffix(new) {
                 spellings.push(format!("{start}{old}"));
             }
         }
         let bare = spellings
             .iter()
-            .filter_map(|name| name.strip_prefix("bert.").map(str::to_owned));
+            .filter_map(|name| name.strip_prefix(self.model)?.strip_prefix('.'))
+            .map(str::to_owned);
         let all: Vec<_> = spellings.iter().cloned().chain(bare).collect();
         all.iter()
             .find_map(|name| weights.get(name))
@@ -163,6 +180,42 @@ impl SiteHost for Place {
     }
 }
 
+/// Asserts that two tensors agree relative to the largest element expected, or to `floor` if that is larger.
+#[track_caller]
+pub fn close(name: &str, found: &Tensor, expected: &Tensor, floor: f64) {
+    let (found, expected) = (found.reshape([-1]), expected.reshape([-1]));
+    assert_eq!(found.size(), expected.size(), "{name}");
+    let difference = (&found - &expected).abs().max().double_value(&[]);
+    let scale = expected.abs().max().double_value(&[]).max(floor);
+    assert!(
+        difference <= TOLERANCE * scale,
+        "{name}: differs by {difference:e}, that is {:e} of {scale:e}",
+        difference / scale
+    );
+}
+
+/// Asserts that every gradient among `frozen` is that of the store's parameter. Gradients far below the largest
+/// are sums that cancel (that of a key's bias is zero but for rounding): they are held to the tolerance at the
+/// share `floor` of the largest.
+pub fn same_gradients(frozen: &Tensors, store: &Store, floor: f64) {
+    let gradients: Vec<_> = frozen
+        .iter()
+        .filter_map(|(name, gradient)| Some((name.strip_prefix("grad.")?, gradient)))
+        .collect();
+    assert_eq!(
+        gradients.len(),
+        store.names().len(),
+        "every parameter has a gradient"
+    );
+    let largest = gradients
+        .iter()
+        .map(|(_, g)| g.abs().max().double_value(&[]))
+        .fold(0.0, f64::max);
+    for (name, expected) in gradients {
+        close(name, &store.param(name).grad(), expected, largest * floor);
+    }
+}
+
 /// The tensors of a safetensors file, by name.
 pub fn load(path: &Path) -> Tensors {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -186,8 +239,11 @@ pub fn config(folder: &Path) -> serde_json::Value {
 
 /// The entries of `config.json` that the model has options for.
 pub fn options(config: &serde_json::Value) -> serde_json::Value {
-    let schema: serde_json::Value =
-        serde_json::from_str(tenon_bert::Config::SCHEMA).expect("a schema");
+    let text = match config["model_type"] == "bert" {
+        true => tenon_bert::Config::SCHEMA,
+        false => tenon_bert::RobertaConfig::SCHEMA,
+    };
+    let schema: serde_json::Value = serde_json::from_str(text).expect("a schema");
     let known = |(name, _): &(&String, &serde_json::Value)| {
         schema["properties"].get(name.as_str()).is_some()
     };

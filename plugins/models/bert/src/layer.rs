@@ -1,0 +1,211 @@
+//! One layer of the encoder: self-attention and a feed-forward network, each with a residual sum and a norm.
+
+use tenon_nn::{Activation, Attention, Dropout, LayerNorm, Linear, SiteLinear, Spans};
+use tenon_plugin_api::model::prelude::*;
+
+use crate::options::Config;
+
+/// A layer of the encoder.
+pub struct Layer {
+    query: SiteLinear,
+    key: SiteLinear,
+    value: SiteLinear,
+    key_values: Site,
+    attention_output: Sublayer,
+    intermediate: SiteLinear,
+    output: Sublayer,
+    activation: Activation,
+    heads: i64,
+    attention_dropout: f64,
+}
+
+/// How a sublayer ends: `norm(residual + dropout(dense(x)))`.
+struct Sublayer {
+    dense: SiteLinear,
+    site: Site,
+    norm: LayerNorm,
+    dropout: f64,
+}
+
+impl Layer {
+    /// Layer `number`, whose parameters lie at `build` (`bert.encoder.layer.0`).
+    pub fn new(config: &Config, number: usize, build: &Build) -> Result<Self> {
+        let (hidden, inner, std) = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.initializer_range,
+        );
+        let linear = |build: Build, role: &str, inputs: i64, outputs: i64| {
+            Linear::new(&build, inputs, outputs, std)?.with_site(&build, role, Some(number))
+        };
+        let sublayer =
+            |build: Build, role: &str, site_role: &str, inputs: i64| -> Result<Sublayer> {
+                Ok(Sublayer {
+                    dense: linear(build.sub("dense"), role, inputs, hidden)?,
+                    site: build.site(
+                        &hidden_site(&build, site_role, SiteKind::Output, number, hidden),
+                        &[],
+                    )?,
+                    norm: LayerNorm::new(&build.sub("LayerNorm"), hidden, config.layer_norm_eps)?,
+                    dropout: config.hidden_dropout_prob,
+                })
+            };
+        let attention = build.sub("attention");
+        let own = attention.sub("self");
+        Ok(Self {
+            query: linear(own.sub("query"), "query", hidden, hidden)?,
+            key: linear(own.sub("key"), "key", hidden, hidden)?,
+            value: linear(own.sub("value"), "value", hidden, hidden)?,
+            key_values: own.site(
+                &hidden_site(&own, "key_value", SiteKind::KeyValue, number, hidden),
+                &[],
+            )?,
+            attention_output: sublayer(
+                attention.sub("output"),
+                "attention_output",
+                "attention_sublayer",
+                hidden,
+            )?,
+            intermediate: linear(
+                build.sub("intermediate.dense"),
+                "intermediate",
+                hidden,
+                inner,
+            )?,
+            output: sublayer(
+                build.sub("output"),
+                "output",
+                "feed_forward_sublayer",
+                inner,
+            )?,
+            activation: config.hidden_act,
+            heads: config.num_attention_heads,
+            attention_dropout: config.attention_probs_dropout_prob,
+        })
+    }
+
+    /// `x` is `[tokens, hidden]`, its sequences at `spans`. Returns the same, or, with `firsts` (indices of the
+    /// sequences' first tokens), `[sequences, hidden]`: what the layer makes of those tokens alone.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        spans: &Spans,
+        firsts: Option<&Tensor>,
+        forward: &Forward,
+    ) -> Result<Tensor> {
+        let singles = Spans::from_lengths(&vec![1; spans.sequences() as usize]);
+        let (carried, queries) = match firsts {
+            Some(firsts) => (x.f_index_select(0, firsts)?, &singles),
+            None => (x.shallow_clone(), spans),
+        };
+        let context = self.attend(x, spans, &carried, queries, forward)?;
+        let x = self.attention_output.forward(&context, &carried, forward)?;
+        let inner = self
+            .activation
+            .forward(&self.intermediate.forward(&x, forward)?)?; // [tokens, intermediate]
+        self.output.forward(&inner, &x, forward)
+    }
+
+    fn attend(
+        &self,
+        x: &Tensor,
+        spans: &Spans,
+        carried: &Tensor,
+        queries: &Spans,
+        forward: &Forward,
+    ) -> Result<Tensor> {
+        let q = self.query.forward(carried, forward)?;
+        let mut k = self.key.forward(x, forward)?;
+        let mut v = self.value.forward(x, forward)?;
+        let mut keys = spans.clone();
+        if self.key_values.is_attached() {
+            (k, v, keys) = self.attached_key_values(&k, &v, spans, forward)?;
+        }
+        let dim = q.size()[1] / self.heads;
+        let attention = Attention {
+            queries,
+            keys: &keys,
+            heads: self.heads,
+            scale: (dim as f64).powf(-0.5),
+            dropout: Dropout::next(forward, self.attention_dropout),
+        };
+        Ok(attention.forward(&q, &k, &v)?)
+    }
+
+    /// Keys and values as the site wants them, `[batch, heads, time, dim]`, and packed again.
+    fn attached_key_values(
+        &self,
+        k: &Tensor,
+        v: &Tensor,
+        spans: &Spans,
+        forward: &Forward,
+    ) -> Result<(Tensor, Tensor, Spans)> {
+        let (batch, time, width) = (spans.sequences(), spans.longest(), k.size()[1]);
+        let split = |x: &Tensor| -> Result<Tensor> {
+            let padded = spans
+                .pad(x)?
+                .f_view([batch, time, self.heads, width / self.heads])?;
+            Ok(padded.f_transpose(1, 2)?) // [b, t, h, d] -> [b, h, t, d]
+        };
+        let out = self.key_values.apply(&[&split(k)?, &split(v)?], forward)?;
+        let [k, v] = out.as_slice() else {
+            bail!(
+                Tensor,
+                "key_value site: expected 2 tensors of what is attached, found {}",
+                out.len()
+            );
+        };
+        let grown = spans.grown(k.size()[2] - time);
+        let join = |x: &Tensor| -> Result<Tensor> {
+            let joined = x
+                .f_transpose(1, 2)?
+                .f_reshape([batch, x.size()[2], width])?; // [b, t, h·d]
+            Ok(grown.unpad(&joined)?)
+        };
+        Ok((join(k)?, join(v)?, grown.clone()))
+    }
+}
+
+impl Sublayer {
+    fn forward(&self, x: &Tensor, residual: &Tensor, forward: &Forward) -> Result<Tensor> {
+        let mut x = self.dense.forward(x, forward)?;
+        if self.site.is_attached() {
+            x = only(self.site.apply(&[&x], forward)?)?;
+        }
+        Ok(self
+            .norm
+            .residual(&x, residual, Dropout::next(forward, self.dropout))?)
+    }
+}
+
+/// A site through which hidden states pass.
+pub fn hidden_site(
+    build: &Build,
+    role: &str,
+    kind: SiteKind,
+    layer: impl Into<Option<usize>>,
+    hidden: i64,
+) -> SiteInfo {
+    SiteInfo {
+        name: build.name().to_owned(),
+        role: role.to_owned(),
+        kind,
+        layer: layer.into(),
+        in_features: hidden,
+        out_features: hidden,
+        transposed: false,
+    }
+}
+
+/// The tensor that an attached computation returns.
+pub fn only(out: Vec<Tensor>) -> Result<Tensor> {
+    let count = out.len();
+    let mut out = out.into_iter();
+    match (out.next(), out.next()) {
+        (Some(tensor), None) => Ok(tensor),
+        _ => bail!(
+            Tensor,
+            "site of hidden states: expected 1 tensor of what is attached, found {count}"
+        ),
+    }
+}
