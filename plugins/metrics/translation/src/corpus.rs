@@ -1,0 +1,205 @@
+//! What the three metrics share: statistics of segments, summed over a corpus.
+//!
+//! A metric is a function of sums of statistics. Segments are counted on the host's threads, a
+//! stretch of them at a time; the sums are added up in order, so that the score does not depend
+//! on the threads.
+
+use std::sync::Mutex;
+
+use tenon_plugin_api::metric::prelude::*;
+use tenon_plugin_api::services;
+
+/// Segments that one thread counts at a time.
+const STRETCH: usize = 256;
+
+/// Whether the score is that of the corpus or of its segments.
+#[derive(Options, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The score of the statistics summed over all segments.
+    Corpus,
+    /// The mean of the scores of segments; each is in the detail, under `segments`.
+    Sentence,
+}
+
+/// Statistics of a segment, and the score of their sums.
+pub trait Measure: Send + Sync + 'static {
+    /// What a thread keeps from one segment to the next.
+    type Scratch: Default;
+
+    /// The number of statistics.
+    fn width(&self) -> usize;
+
+    /// Counts a segment into `statistics`, which are zero. It has one reference at least.
+    fn count(
+        &self,
+        prediction: &str,
+        references: Texts<'_>,
+        scratch: &mut Self::Scratch,
+        statistics: &mut [f64],
+    );
+
+    /// The score of sums of statistics.
+    fn score(&self, sums: &[f64]) -> f64;
+}
+
+/// A measure with what it has counted.
+#[derive(Debug)]
+pub struct Corpus<M> {
+    measure: M,
+    level: Level,
+    sums: Vec<f64>,
+    segments: u64,
+    /// Scores of segments, for [`Level::Sentence`].
+    scores: Vec<f64>,
+    references: References,
+}
+
+/// How many references segments have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum References {
+    Unknown,
+    Each(usize),
+    Varying,
+}
+
+/// What a stretch of segments counted to.
+struct Counted {
+    sums: Vec<f64>,
+    scores: Vec<f64>,
+    references: References,
+    /// The first segment without a reference.
+    fault: Option<usize>,
+}
+
+impl<M: Measure> Corpus<M> {
+    /// Nothing counted yet.
+    pub fn new(measure: M, level: Level) -> Self {
+        Self {
+            sums: vec![0.0; measure.width()],
+            measure,
+            level,
+            segments: 0,
+            scores: Vec::new(),
+            references: References::Unknown,
+        }
+    }
+
+    /// What it measures.
+    pub fn measure(&self) -> &M {
+        &self.measure
+    }
+
+    /// The sums over all segments.
+    pub fn sums(&self) -> &[f64] {
+        &self.sums
+    }
+
+    /// Counts a batch, on the host's threads.
+    ///
+    /// # Errors
+    /// A segment has no reference.
+    pub fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
+        let stretches = batch.len().div_ceil(STRETCH);
+        let counted: Vec<_> = (0..stretches).map(|_| Mutex::new(None)).collect();
+        services::parallel_for(stretches, |stretch| {
+            let first = stretch * STRETCH;
+            let rows = first..batch.len().min(first + STRETCH);
+            let made = self.count(batch, rows);
+            if let Ok(mut place) = counted[stretch].lock() {
+                *place = Some(made);
+            }
+        });
+        for counted in counted {
+            // A stretch that panicked has ended `parallel_for` already.
+            let Ok(Some(counted)) = counted.into_inner() else {
+                continue;
+            };
+            if let Some(row) = counted.fault {
+                let segment = self.segments + row as u64 + 1;
+                return Err(Error::data(format!("segment {segment} has no reference")));
+            }
+            self.add(&counted.sums, counted.scores, counted.references);
+        }
+        self.segments += batch.len() as u64;
+        Ok(())
+    }
+
+    /// Takes in what another has counted, behind its own.
+    pub fn merge(&mut self, other: Self) {
+        self.add(&other.sums, other.scores, other.references);
+        self.segments += other.segments;
+    }
+
+    /// The score of the corpus, or the mean of those of its segments; NaN without a segment.
+    pub fn score(&self) -> f64 {
+        match self.level {
+            _ if self.segments == 0 => f64::NAN,
+            Level::Corpus => self.measure.score(&self.sums),
+            Level::Sentence => self.scores.iter().sum::<f64>() / self.scores.len() as f64,
+        }
+    }
+
+    /// The scores of segments, when they were asked for.
+    pub fn segment_scores(&self) -> Option<&[f64]> {
+        (self.level == Level::Sentence).then_some(&self.scores)
+    }
+
+    /// The number of references a segment, as it stands in signatures.
+    pub fn references(&self) -> String {
+        match self.references {
+            References::Unknown => "0".to_owned(),
+            References::Each(count) => count.to_string(),
+            References::Varying => "var".to_owned(),
+        }
+    }
+
+    fn count(&self, batch: Pairs<'_, Text>, rows: std::ops::Range<usize>) -> Counted {
+        let width = self.measure.width();
+        let mut counted = Counted {
+            sums: vec![0.0; width],
+            scores: Vec::new(),
+            references: References::Unknown,
+            fault: None,
+        };
+        let mut scratch = M::Scratch::default();
+        let mut statistics = vec![0.0; width];
+        for row in rows {
+            let (prediction, references) = batch.get(row);
+            if references.len() == 0 {
+                counted.fault = Some(row);
+                break;
+            }
+            counted.references = counted.references.and(References::Each(references.len()));
+            statistics.fill(0.0);
+            self.measure
+                .count(prediction, references, &mut scratch, &mut statistics);
+            if self.level == Level::Sentence {
+                counted.scores.push(self.measure.score(&statistics));
+            }
+            add(&mut counted.sums, &statistics);
+        }
+        counted
+    }
+
+    fn add(&mut self, sums: &[f64], scores: Vec<f64>, references: References) {
+        add(&mut self.sums, sums);
+        self.scores.extend(scores);
+        self.references = self.references.and(references);
+    }
+}
+
+impl References {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, known) | (known, Self::Unknown) => known,
+            (a, b) if a == b => a,
+            _ => Self::Varying,
+        }
+    }
+}
+
+fn add(sums: &mut [f64], statistics: &[f64]) {
+    for (sum, statistic) in sums.iter_mut().zip(statistics) {
+        *sum += statistic;
+    }
+}
