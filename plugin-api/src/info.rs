@@ -45,7 +45,10 @@ pub enum ColumnKind {
     Labels,
     /// A number.
     Number,
-    /// One of the above: the host looks at the column and says in [`DataInfo::kinds`] which.
+    /// Anything, read as JSON text: lists and maps, such as the turns of a conversation. A cell that is text is
+    /// taken to be JSON already, as in csv.
+    Json,
+    /// One of the kinds of labels, or a number: the host looks at the column and says in [`DataInfo::kinds`] which.
     Auto,
 }
 
@@ -80,7 +83,9 @@ pub struct FieldInfo {
     pub kind: FieldKind,
     /// How batches are filled up.
     pub pad: Pad,
-    /// Whether this field's length is the example's length (for bucketing and the mask).
+    /// Whether this field's length is the example's length (for bucketing and the mask). Where several fields say
+    /// so, as for both sides of a translation, `attention_mask` is that of the first, and batches are planned by
+    /// the sum of their lengths.
     #[serde(default)]
     pub length: bool,
 }
@@ -149,6 +154,29 @@ impl MetricRequest {
     }
 }
 
+/// How a host packs examples: those of consecutive records one after another, cut into blocks. For tasks that learn
+/// from running text; each field of their examples has one value for each token.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PackInfo {
+    /// Tokens of a block. Only the last one may have fewer.
+    pub length: usize,
+    /// In evaluation, tokens from the start of a block to that of the next, at most `length`: each target counts
+    /// once, with `length - stride` tokens before it at least. In training blocks never overlap.
+    pub stride: usize,
+    /// The field of labels. Examples hold at each position the token that stands *there*, or -100; in a block it is
+    /// shifted, so that a position holds what is to be predicted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Fields of integers, such as the bytes of each token, of which a block has the sum over the tokens that are
+    /// predicted in it; they are declared as stacked.
+    #[serde(default)]
+    pub sums: Vec<String>,
+    /// The token after each document: a role (`eos`), which is passed over where the tokenizer has no such token,
+    /// or a token as it is spelled. It is put into the field with the length and into `target`, and 0 into others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+}
+
 /// What a task reads, makes, needs and puts out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskInfo {
@@ -164,6 +192,9 @@ pub struct TaskInfo {
     /// Metrics when the run file names none.
     #[serde(default)]
     pub metrics: Vec<MetricRequest>,
+    /// How examples are packed; each is one on its own without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackInfo>,
     /// Fields of the examples of [`Task::encode_prompt`](crate::task::Task::encode_prompt): what the model is to
     /// go on with. With such fields predictions are made by generating text; without, by `predict`.
     #[serde(default)]

@@ -217,6 +217,19 @@ impl<'a> Record<'a> {
         Ok(values.texts_at(self.row).collect())
     }
 
+    /// The value of a cell of [`crate::info::ColumnKind::Json`], `None` when it is missing.
+    ///
+    /// # Errors
+    /// The cell is no JSON, as text in csv may be.
+    pub fn json(&self, column: &str) -> Result<Option<serde_json::Value>> {
+        let Some(text) = self.opt_text(column) else {
+            return Ok(None);
+        };
+        let value = serde_json::from_str(text)
+            .map_err(|error| Error::data(format!("column `{column}` is not JSON: {error}")))?;
+        Ok(Some(value))
+    }
+
     /// The class id of a label cell, `None` when it is missing (as in prediction).
     #[must_use]
     pub fn label(&self, column: &str) -> Option<i64> {

@@ -7,14 +7,14 @@ use anyhow::Result;
 use tenon_core::config::DataSettings;
 use tenon_core::config::options::OnBadRow;
 use tenon_core::data::{
-    BadRows, CacheKey, Collate, DType, DataError, Encode, Examples, Field, FieldSpec,
+    BadRows, CacheKey, Collate, DType, DataError, Encode, Examples, Field, FieldSpec, Packing,
     PrepareOptions, Prepared, Record, RecordError, Value, View,
 };
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::host::TaskHandle;
-use tenon_plugin_api::info::{ColumnInfo, ColumnKind, FieldKind, Pad, TaskInfo};
+use tenon_plugin_api::info::{ColumnInfo, ColumnKind, FieldKind, PackInfo, Pad, TaskInfo};
 use tenon_plugin_api::record::RecordBatch;
-use tenon_plugin_api::tokenizer::SharedTokenizer;
+use tenon_plugin_api::tokenizer::{SharedTokenizer, Tokenizer};
 use tenon_plugin_api::values::{ValueKind, Values};
 
 use crate::data::{cache_folder, file_column};
@@ -28,6 +28,10 @@ pub struct TaskEncoder {
     columns: Vec<(ColumnInfo, String)>,
     labels: BTreeMap<String, BTreeMap<String, i64>>,
     specs: Vec<FieldSpec>,
+    /// Whether prompts are made, not examples.
+    prompts: bool,
+    /// How examples are packed, or why they cannot be.
+    packing: Option<Result<Packing, String>>,
 }
 
 impl TaskEncoder {
@@ -52,14 +56,46 @@ impl TaskEncoder {
                 .map(|(column, names)| (column.clone(), numbered(names)))
                 .collect(),
             specs: info.fields.iter().map(|field| spec(field, pad)).collect(),
+            packing: info
+                .pack
+                .as_ref()
+                .map(|pack| packing(pack, info, &tokenizer.as_tokenizer())),
+            prompts: false,
             task,
             tokenizer,
+        }
+    }
+
+    /// Makes the prompts of records instead of their examples.
+    pub fn for_prompts(mut self, info: &TaskInfo) -> Self {
+        let pad = self.tokenizer.as_tokenizer().special("pad").unwrap_or(0);
+        self.specs = info.prompt.iter().map(|field| spec(field, pad)).collect();
+        (self.prompts, self.packing) = (true, None);
+        self
+    }
+
+    /// Whether it makes prompts.
+    pub fn makes_prompts(&self) -> bool {
+        self.prompts
+    }
+
+    fn made(&self, batch: &RecordBatch) -> tenon_plugin_api::Result<tenon_plugin_api::record::Examples> {
+        match self.prompts {
+            true => self.task.encode_prompt(batch, &self.tokenizer),
+            false => self.task.encode(batch, &self.tokenizer),
         }
     }
 
     /// Reads no column that prediction does without.
     pub fn without_references(&mut self) {
         self.columns.retain(|(column, _)| column.for_prediction);
+    }
+
+    /// Packs blocks that do not overlap, as training wants them.
+    pub fn without_overlap(&mut self) {
+        if let Some(Ok(packing)) = &mut self.packing {
+            packing.stride = packing.length;
+        }
     }
 
     /// Drops the fields that the task does not make of `record`, as those of labels when there
@@ -71,17 +107,14 @@ impl TaskEncoder {
         let batch = self
             .batch(std::slice::from_ref(record))
             .map_err(|error| anyhow::anyhow!(error.source))?;
-        let examples = self
-            .task
-            .encode(&batch, &self.tokenizer)
-            .map_err(StdError)?;
+        let examples = self.made(&batch).map_err(StdError)?;
         self.specs
             .retain(|spec| examples.fields().any(|field| field == spec.name));
         Ok(())
     }
 
     /// Records as the task reads them.
-    fn batch(&self, records: &[Record]) -> Result<RecordBatch, RecordError> {
+    pub fn batch(&self, records: &[Record]) -> Result<RecordBatch, RecordError> {
         let mut batch = RecordBatch::new(records.len());
         for (column, name) in &self.columns {
             let mut values = Values::new(match column.kind {
@@ -149,6 +182,8 @@ impl TaskEncoder {
                     })?);
             }
             (_, Value::Null) => values.push_text(""),
+            (ColumnKind::Json, Value::Text(text)) => values.push_text(text),
+            (ColumnKind::Json, cell) => values.push_text(cell.to_json().to_string()),
             (_, Value::List(items)) => {
                 let text = |item: &Value| item.as_text().map(str::to_owned);
                 let texts: Option<Vec<_>> = items.iter().map(text).collect();
@@ -167,6 +202,41 @@ impl TaskEncoder {
         Ok(())
     }
 }
+
+/// How a task's examples are packed, with the tokenizer's separator.
+fn packing(pack: &PackInfo, info: &TaskInfo, tokenizer: &Tokenizer<'_>) -> Result<Packing, String> {
+    let place = |name: &String| {
+        let found = info.fields.iter().position(|field| field.name == *name);
+        found.ok_or_else(|| format!("the task packs `{name}`, which is no field of its own"))
+    };
+    let target = pack.target.as_ref().map(place).transpose()?;
+    let separator = match &pack.separator {
+        None => None,
+        Some(role) if ROLES.contains(&role.as_str()) => tokenizer.special(role),
+        Some(token) => Some(tokenizer.token_id(token).ok_or_else(|| {
+            format!("the tokenizer has no token {token:?} to put between documents")
+        })?),
+    };
+    let values = |id: u32| {
+        let fields = info.fields.iter().enumerate();
+        fields
+            .map(|(at, field)| match field.length || target == Some(at) {
+                true => i64::from(id),
+                false => 0,
+            })
+            .collect()
+    };
+    Ok(Packing {
+        length: pack.length,
+        stride: pack.stride,
+        target,
+        sums: pack.sums.iter().map(place).collect::<Result<_, _>>()?,
+        separator: separator.map(values),
+    })
+}
+
+/// Roles of special tokens, as tokenizers know them.
+const ROLES: [&str; 7] = ["pad", "cls", "sep", "mask", "unk", "bos", "eos"];
 
 fn spec(field: &tenon_plugin_api::info::FieldInfo, pad: u32) -> FieldSpec {
     FieldSpec {
@@ -189,15 +259,26 @@ impl Encode for TaskEncoder {
         &self.specs
     }
 
+    fn packing(&self) -> Option<Packing> {
+        let packing = self.packing.as_ref()?.as_ref();
+        packing.ok().cloned()
+    }
+
     fn encode(&self, records: &[Record], examples: &mut Examples<'_>) -> Result<(), RecordError> {
+        if let Some(Err(problem)) = &self.packing {
+            return Err(RecordError {
+                record: None,
+                source: problem.clone().into(),
+            });
+        }
         let batch = self.batch(records)?;
-        let made = match self.task.encode(&batch, &self.tokenizer) {
+        let made = match self.made(&batch) {
             Ok(made) => made,
             Err(error) => {
                 // The call does not say which record was at fault: ask for each.
                 let alone = |record: &Record| -> bool {
                     let batch = self.batch(std::slice::from_ref(record));
-                    batch.is_ok_and(|batch| self.task.encode(&batch, &self.tokenizer).is_err())
+                    batch.is_ok_and(|batch| self.made(&batch).is_err())
                 };
                 return Err(RecordError {
                     record: records.iter().position(alone),
@@ -222,6 +303,23 @@ impl Encode for TaskEncoder {
     }
 }
 
+/// Encodes inputs in memory, without a bar.
+///
+/// # Errors
+/// A record cannot be encoded, or the user stopped it.
+pub fn prepare_inputs(view: &View, encoder: TaskEncoder) -> Result<Prepared> {
+    Ok(Prepared::new(
+        view,
+        Arc::new(encoder),
+        PrepareOptions {
+            memory: 1 << 30,
+            cache: None,
+            bad_records: BadRows::Error,
+            progress: &mut |_, _| !services::interrupted(),
+        },
+    )?)
+}
+
 /// Encodes a split, with a progress bar; `key` says what besides the data the result depends on.
 ///
 /// # Errors
@@ -240,7 +338,7 @@ pub fn prepare(
                 .fold(CacheKey::new(view)?, |cache, (name, value)| {
                     cache.part(name, value)
                 });
-            let fields = format!("{:?}", encoder.specs);
+            let fields = format!("{:?} {:?}", encoder.specs, encoder.packing);
             Some((folder, parts.part("fields", &fields)))
         }
         _ => None,

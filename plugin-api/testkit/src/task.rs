@@ -87,6 +87,7 @@ fn column_for(column: &ColumnInfo, count: usize) -> Values {
             let set = |row: usize| (0..3).filter(|bit| row >> bit & 1 == 1).collect();
             Values::label_sets((0..count).map(set))
         }
+        ColumnKind::Json => Values::text((0..count).map(|row| format!("[{row}]"))),
         ColumnKind::Number => Values::numbers((0..count).map(|_| draws.normal())),
         other => panic!("the testkit does not know columns of {other:?}"),
     }
@@ -115,7 +116,7 @@ pub fn collate(fields: &[FieldInfo], examples: &Examples, which: &[usize]) -> Te
         .filter(|field| present.contains(&field.name.as_str()))
     {
         let rows: Vec<Vec<f64>> = which.iter().map(|at| row(field, examples, *at)).collect();
-        if field.length {
+        if field.length && batch.get("attention_mask").is_none() {
             let ones: Vec<Vec<f64>> = rows.iter().map(|row| vec![1.0; row.len()]).collect();
             batch.insert("attention_mask", tensor(&ones, FieldKind::Int, Some(0.0)));
         }

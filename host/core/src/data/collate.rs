@@ -76,7 +76,7 @@ pub struct Batch {
     pub examples: Vec<usize>,
     /// The row of the view that each example was made of.
     pub rows: Vec<usize>,
-    /// The length of each example, before padding.
+    /// The length of each example, before padding; of its first field, where several have one.
     pub lengths: Vec<u32>,
     /// Its fields, in the order of the task's declaration.
     pub fields: Vec<Collated>,

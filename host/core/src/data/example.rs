@@ -6,6 +6,7 @@
 //! allocation, or one file, whatever its number of fields.
 
 use super::error::{BoxError, DataError, Location};
+use super::packing::Packing;
 use super::value::Record;
 
 /// Type of the values of a field.
@@ -37,7 +38,8 @@ pub struct FieldSpec {
     pub dtype: DType,
     /// How batches are made of it.
     pub collate: Collate,
-    /// Whether its number of values is the example's length, by which batches are planned.
+    /// Whether its number of values is the example's length, by which batches are planned. Where
+    /// several fields say so, the length is that of the first, and batches are planned by their sum.
     pub length: bool,
 }
 
@@ -57,6 +59,11 @@ pub enum Field<'a> {
 pub trait Encode: Send + Sync {
     /// The fields of every example, in the order in which [`Examples::push`] takes them.
     fn fields(&self) -> &[FieldSpec];
+
+    /// How examples are packed; `None` where each is one on its own.
+    fn packing(&self) -> Option<Packing> {
+        None
+    }
 
     /// Makes examples of `records`: one, several or none of each, in the order of the records,
     /// the same whenever it is called.
@@ -209,7 +216,7 @@ fn pack(
         words.push(count);
         pack_values(spec, field, words)?;
         if spec.length {
-            length = length.or(Some(count));
+            length = Some(length.unwrap_or(0) + count);
         }
         if matches!(spec.collate, Collate::Pad(_)) {
             longest = longest.max(count);

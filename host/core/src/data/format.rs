@@ -23,10 +23,12 @@ pub enum FormatKind {
     Lines,
     /// Apache Parquet.
     Parquet,
+    /// Running text: each file is a document, or several.
+    Text,
 }
 
 impl FormatKind {
-    const NAMES: &'static str = "jsonl, csv, tsv, lines, parquet";
+    const NAMES: &'static str = "jsonl, csv, tsv, lines, parquet, text";
 
     /// The format of a file name, and whether it is compressed with gzip.
     pub fn of(path: &Path) -> Option<(Self, bool)> {
@@ -62,6 +64,17 @@ pub enum Encoding {
     Latin1,
 }
 
+/// Where a document of running text ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Documents {
+    /// With its file.
+    #[default]
+    File,
+    /// At blank lines.
+    Paragraph,
+}
+
 /// A format as far as it is asked for; the rest follows the file's name and what is usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +98,9 @@ pub struct FormatOptions {
     /// `utf-8` (default) or `latin-1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
+    /// Where a document of text ends: `file` (default) or `paragraph`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Documents>,
 }
 
 /// An option of a format that cannot be.
@@ -128,6 +144,13 @@ pub enum Format {
     },
     /// Apache Parquet.
     Parquet,
+    /// Running text, in the column `text`.
+    Text {
+        /// Where a document ends.
+        documents: Documents,
+        /// Its characters.
+        encoding: Encoding,
+    },
 }
 
 impl Format {
@@ -183,22 +206,45 @@ impl FormatOptions {
         let encoding = self.encoding.unwrap_or_default();
         match kind {
             FormatKind::Jsonl => {
-                self.refuse("jsonl", &["delimiter", "columns", "header", "quoting"])?;
+                self.refuse(
+                    "jsonl",
+                    &["delimiter", "columns", "header", "quoting", "documents"],
+                )?;
                 Ok(Format::Jsonl { encoding })
             }
             FormatKind::Parquet => {
                 self.refuse(
                     "parquet",
-                    &["delimiter", "columns", "header", "quoting", "encoding"],
+                    &[
+                        "delimiter",
+                        "columns",
+                        "header",
+                        "quoting",
+                        "encoding",
+                        "documents",
+                    ],
                 )?;
                 Ok(Format::Parquet)
             }
             FormatKind::Lines => {
-                self.refuse("lines", &["header", "quoting"])?;
+                self.refuse("lines", &["header", "quoting", "documents"])?;
                 self.lines(encoding)
             }
-            FormatKind::Csv => self.delimited(",", encoding),
-            FormatKind::Tsv => self.delimited("\t", encoding),
+            FormatKind::Csv => {
+                self.refuse("csv", &["documents"])?;
+                self.delimited(",", encoding)
+            }
+            FormatKind::Tsv => {
+                self.refuse("tsv", &["documents"])?;
+                self.delimited("\t", encoding)
+            }
+            FormatKind::Text => {
+                self.refuse("text", &["delimiter", "columns", "header", "quoting"])?;
+                Ok(Format::Text {
+                    documents: self.documents.unwrap_or_default(),
+                    encoding,
+                })
+            }
         }
     }
 
@@ -257,6 +303,7 @@ impl FormatOptions {
             ("header", self.header.is_some()),
             ("quoting", self.quoting.is_some()),
             ("encoding", self.encoding.is_some()),
+            ("documents", self.documents.is_some()),
         ];
         match given
             .iter()
@@ -319,6 +366,9 @@ mod tests {
             r#"{"kind": "lines", "columns": ["a", "b"]}"#,
             r#"{"kind": "lines", "columns": []}"#,
             r#"{"kind": "parquet", "encoding": "latin-1"}"#,
+            r#"{"kind": "jsonl", "documents": "file"}"#,
+            r#"{"kind": "text", "columns": ["text"]}"#,
+            r#"{"kind": "text", "documents": "line"}"#,
             r#"{"kind": "xml"}"#,
             r#"{"kind": "csv", "seperator": ";"}"#,
         ];

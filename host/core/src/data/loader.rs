@@ -113,12 +113,29 @@ fn make(
                 .iter()
                 .map(|packet: &Packet<'_>| packet.row())
                 .collect(),
-            lengths: examples
-                .iter()
-                .map(|&example| prepared.lengths().get(example))
-                .collect(),
+            lengths: lengths(prepared, &examples, packets),
             fields: collate_packed(prepared.fields(), packets, options)?,
             examples: examples.clone(),
         })
     })
+}
+
+/// The lengths of examples: those of the first field that has one.
+fn lengths(prepared: &Prepared, examples: &[usize], packets: &[Packet<'_>]) -> Vec<u32> {
+    let specs = prepared.fields();
+    match specs.iter().position(|spec| spec.length) {
+        Some(field) => packets
+            .iter()
+            .map(|packet| {
+                packet
+                    .fields()
+                    .nth(field)
+                    .map_or(0, |values| values.len() as u32)
+            })
+            .collect(),
+        None => examples
+            .iter()
+            .map(|&example| prepared.lengths().get(example))
+            .collect(),
+    }
 }

@@ -4,7 +4,7 @@
 //! Source ─ files of one format            source.rs, format.rs
 //!   └ Dataset ─ rows by number            dataset.rs, text/, parquet.rs
 //!       └ View ─ a split or subset        split.rs, labels.rs
-//!           └ Prepared ─ encoded examples prepare.rs, store.rs (cached on disk)
+//!           └ Prepared ─ encoded examples prepare.rs, packing.rs, store.rs (cached on disk)
 //!               └ Plan ─ which examples make batch k   plan.rs
 //!                   └ Loader ─ batches, in plan order  loader.rs, collate.rs
 //! ```
@@ -29,6 +29,7 @@ mod format;
 mod labels;
 mod lengths;
 mod loader;
+mod packing;
 mod parquet;
 mod plan;
 mod prepare;
@@ -47,12 +48,14 @@ pub use dataset::{BadRows, Dataset, OpenOptions, Reader, Skipped, columns, probe
 pub(crate) use error::quoted;
 pub use error::{BoxError, DataError, Location, RowProblem};
 pub use example::{Collate, DType, Encode, Examples, Field, FieldSpec, RecordError};
-pub use format::{Encoding, Format, FormatFault, FormatKind, FormatOptions};
+pub use format::{Documents, Encoding, Format, FormatFault, FormatKind, FormatOptions};
 pub use labels::{Labels, MAX_LABELS};
 pub use lengths::Lengths;
 pub use loader::{Loader, LoaderOptions};
+pub use packing::Packing;
 pub use plan::{BatchSize, Order, Padding, Plan, PlanOptions, Restored};
 pub use prepare::{PrepareOptions, Prepared, Streamed};
+pub(crate) use ring::in_order;
 pub use rows::Rows;
 pub use source::{Source, SourceSpec};
 pub use split::{SplitOptions, split};

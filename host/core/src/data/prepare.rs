@@ -7,6 +7,7 @@ use super::dataset::{BadRows, Skipped};
 use super::error::DataError;
 use super::example::{Encode, FieldSpec, Packed, Packet, encode_into};
 use super::lengths::Lengths;
+use super::packing::Packer;
 use super::store::{CacheKey, ExampleStore, StoreBuilder};
 use super::value::Record;
 use super::view::View;
@@ -14,7 +15,8 @@ use super::view::View;
 /// How examples are prepared.
 pub struct PrepareOptions<'a> {
     /// Bytes of encoded examples to keep in memory (default 1 GiB). More are read from the cache
-    /// file as they are needed, or, without a cache, encoded again in each epoch.
+    /// file as they are needed, or, without a cache, encoded again in each epoch; blocks of packed
+    /// examples are then read from a temporary file.
     pub memory: u64,
     /// Folder and key of the cache on disk.
     pub cache: Option<(PathBuf, CacheKey)>,
@@ -63,20 +65,40 @@ impl Prepared {
         {
             return Ok(Self::Stored(store));
         }
-        let mut builder = StoreBuilder::new(encoder.fields(), options.memory, cache);
+        let packing = encoder.packing();
+        let mut packer = match packing {
+            Some(packing) => Some(Packer::new(encoder.fields(), packing)?),
+            None => None,
+        };
+        let mut builder = match (cache, &packer) {
+            (None, Some(_)) => StoreBuilder::spilling(encoder.fields(), options.memory)?,
+            (cache, _) => StoreBuilder::new(encoder.fields(), options.memory, cache),
+        };
         let mut origins = Origins::default();
         let mut done = 0;
         view.scan(
             |first, records| {
                 (
-                    records.len(),
+                    records.iter().map(Record::goes_on).collect::<Vec<_>>(),
                     encode_chunk(&*encoder, first, records, options.bad_records),
                 )
             },
-            |(records, chunk)| {
+            |(goes_on, chunk)| {
                 let (packed, errors) = chunk?;
-                builder.add(&packed);
-                origins.add(done, records, &packed);
+                let records = goes_on.len();
+                match &mut packer {
+                    Some(packer) => {
+                        let mut blocks = Packed::default();
+                        packer
+                            .add(&packed, done as u64, &goes_on, &mut blocks)
+                            .map_err(|(row, problem)| misfit(view, row, problem))?;
+                        builder.add(&blocks);
+                    }
+                    None => {
+                        builder.add(&packed);
+                        origins.add(done, records, &packed);
+                    }
+                }
                 errors.iter().for_each(|error| builder.skipped.add(error));
                 done += records;
                 match (options.progress)(done, view.len()) {
@@ -85,6 +107,11 @@ impl Prepared {
                 }
             },
         )?;
+        if let Some(packer) = &mut packer {
+            let mut blocks = Packed::default();
+            packer.finish(&mut blocks);
+            builder.add(&blocks);
+        }
         let skipped = builder.skipped.clone();
         if skipped.count * 2 > view.len() as u64 {
             let first = skipped.first.into_iter().next().unwrap_or_default();
@@ -102,6 +129,12 @@ impl Prepared {
         }
         Ok(match builder.finish() {
             Ok(store) => Self::Stored(store),
+            Err(_) if packer.is_some() => {
+                return Err(DataError::Plan(format!(
+                    "{}: packed examples fit neither in memory nor in a file",
+                    view.dataset().name()
+                )));
+            }
             Err((lengths, skipped)) => Self::Streamed(Streamed {
                 view: view.clone(),
                 encoder,
@@ -235,6 +268,17 @@ impl Origins {
             }
         }
         self.examples += packed.lengths.len() as u64;
+    }
+}
+
+/// An example of a row of `view` that cannot be packed.
+fn misfit(view: &View, row: u64, problem: String) -> DataError {
+    match view.get(row as usize) {
+        Ok(record) => DataError::Example {
+            at: record.at().clone(),
+            problem,
+        },
+        Err(error) => error,
     }
 }
 

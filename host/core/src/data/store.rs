@@ -96,6 +96,8 @@ pub struct ExampleStore {
     lengths: Arc<Lengths>,
     words: u64,
     skipped: Skipped,
+    /// Holds the file of a store without a cache, and removes it.
+    _spill: Option<tempfile::TempDir>,
 }
 
 enum Body {
@@ -300,6 +302,7 @@ impl ExampleStore {
             lengths: Arc::new(lengths),
             words: footer.words,
             skipped,
+            _spill: None,
         })
     }
 }
@@ -315,6 +318,7 @@ pub(crate) struct StoreBuilder {
     pub(crate) lengths: Lengths,
     words: u64,
     pub(crate) skipped: Skipped,
+    spill: Option<tempfile::TempDir>,
 }
 
 struct CacheFile {
@@ -345,7 +349,22 @@ impl StoreBuilder {
             lengths: Lengths::default(),
             words: 0,
             skipped: Skipped::default(),
+            spill: None,
         }
+    }
+
+    /// A builder that keeps up to `budget` bytes in memory and more in a temporary file.
+    ///
+    /// # Errors
+    /// There is no folder for it.
+    pub(crate) fn spilling(specs: &[FieldSpec], budget: u64) -> Result<Self, DataError> {
+        let folder = tempfile::Builder::new().prefix("tenon-examples-").tempdir();
+        let folder = folder
+            .map_err(|error| DataError::io("make a folder in", &std::env::temp_dir(), error))?;
+        let key = CacheKey(Sha256::new());
+        let mut builder = Self::new(specs, budget, Some((folder.path(), &key)));
+        builder.spill = Some(folder);
+        Ok(builder)
     }
 
     /// Adds examples. What fits neither memory nor file is forgotten, apart from its lengths.
@@ -403,6 +422,7 @@ impl StoreBuilder {
             lengths,
             words: self.words,
             skipped: self.skipped,
+            _spill: self.spill,
         })
     }
 

@@ -79,6 +79,22 @@ impl Value {
         }
     }
 
+    /// The cell as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => (*value).into(),
+            Self::Float(value) => (*value).into(),
+            Self::Text(value) => value.as_str().into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => {
+                let entry = |(key, value): &(String, Self)| (key.clone(), value.to_json());
+                serde_json::Value::Object(entries.iter().map(entry).collect())
+            }
+        }
+    }
+
     /// "text", "a number", … for messages.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -171,6 +187,7 @@ pub struct Record {
     columns: Arc<[String]>,
     values: Vec<Value>,
     at: Location,
+    goes_on: bool,
 }
 
 impl Record {
@@ -181,7 +198,19 @@ impl Record {
             columns,
             values,
             at,
+            goes_on: false,
         }
+    }
+
+    /// The same, as a part of a document that the next record continues, or not.
+    #[must_use]
+    pub fn going_on(self, goes_on: bool) -> Self {
+        Self { goes_on, ..self }
+    }
+
+    /// Whether the next record continues the document that this one is a part of.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
     }
 
     /// The cell of `column`. `None` where the record has no such column; a column that was asked

@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod pipeline;
+mod running_text;
 mod tokenizer;
 
 use std::fs;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::OneOrMany;
-use crate::data::{Encoding, FormatKind, FormatOptions};
+use crate::data::{Documents, Encoding, FormatKind, FormatOptions};
 
 /// The data.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -135,6 +135,9 @@ pub enum FormatName {
     Lines,
     /// Apache Parquet.
     Parquet,
+    /// Running text in the column `text`, to be packed by a task such as `causal-lm`: each file is
+    /// a document, or several.
+    Text,
 }
 
 /// A format with what there is to say about it.
@@ -161,6 +164,9 @@ pub struct FormatTable {
     /// Encoding of the characters, UTF-8 without this key.
     #[schemars(extend("x-tenon-also" = ["charset"]))]
     pub encoding: Option<Encoding>,
+    /// Where a document of `text` ends: with its `file`, as without this key, or with its
+    /// `paragraph`, at blank lines.
+    pub documents: Option<Documents>,
 }
 
 impl From<DataFormat> for FormatOptions {
@@ -180,12 +186,14 @@ impl From<DataFormat> for FormatOptions {
                 FormatName::Tsv => Some(FormatKind::Tsv),
                 FormatName::Lines => Some(FormatKind::Lines),
                 FormatName::Parquet => Some(FormatKind::Parquet),
+                FormatName::Text => Some(FormatKind::Text),
             },
             delimiter: table.delimiter,
             columns: table.columns,
             header: table.header,
             quoting: table.quoting,
             encoding: table.encoding,
+            documents: table.documents,
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::data::error::{DataError, Location, RowProblem};
 use crate::data::format::{Encoding, Format, check_names};
 use crate::data::value::{Projection, Value};
 
+/// The column of running text.
+pub(super) const TEXT: &str = "text";
+
 /// How the rows of one file are cut into the columns asked for.
 pub(super) struct Delimited {
     cut: Cut,
@@ -75,6 +78,13 @@ impl Delimited {
                 },
                 *encoding,
                 columns.clone(),
+            ),
+            Format::Text { encoding, .. } => (
+                Cut::Lines {
+                    delimiter: String::new(),
+                },
+                *encoding,
+                vec![TEXT.to_owned()],
             ),
             Format::Jsonl { .. } | Format::Parquet => unreachable!("formats without delimiters"),
         };

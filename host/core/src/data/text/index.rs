@@ -1,11 +1,10 @@
 //! Where rows start: one point in eight rows, one byte of memory a row.
 //!
 //! Between two points the reader walks, which costs less than parsing one row. A file is cut
-//! into segments, which are scanned in parallel where a line end is a row end; quoted csv can
-//! only be read from its start.
+//! into segments, which are scanned in parallel where a line end is a row end; quoted csv and
+//! running text can only be read from their start.
 
 use super::Rows;
-use super::boundary::Rule;
 use super::reader::RowReader;
 use crate::data::error::DataError;
 use crate::data::ring::in_order;
@@ -64,7 +63,7 @@ impl RowIndex {
             }
         };
         let len = rows.file.len().saturating_sub(start);
-        if matches!(rows.rule, Rule::Quoted { .. }) {
+        if !rows.rule.is_by_line() {
             let mut reader = RowReader::new(rows, start, 1);
             while reader.offset() < rows.file.len() {
                 let end = reader.offset() + SEGMENT;

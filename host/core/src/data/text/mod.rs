@@ -1,4 +1,4 @@
-//! Text files (jsonl, csv, tsv, lines): rows by number at any size, in flat memory.
+//! Text files (jsonl, csv, tsv, lines, running text): rows by number at any size, in flat memory.
 
 mod boundary;
 mod delimited;
@@ -109,6 +109,9 @@ pub(crate) fn columns(
     if let Format::Lines { columns, .. } = format {
         return Ok(columns.clone());
     }
+    if let Format::Text { .. } = format {
+        return Ok(vec![delimited::TEXT.to_owned()]);
+    }
     let file = match gzip {
         true => unpack::unpack_start(path)?,
         false => PositionedFile::open(path)?,
@@ -194,7 +197,10 @@ impl Cursor<'_> {
         });
         self.at = Some(row + 1);
         match parsed {
-            Ok((names, values)) => Ok(Record::new(names, values, location)),
+            Ok((names, values)) => {
+                let goes_on = rows.rule.is_part() && row + 1 < self.text.len();
+                Ok(Record::new(names, values, location).going_on(goes_on))
+            }
             Err(problem) => Err(DataError::Row {
                 at: location,
                 problem,

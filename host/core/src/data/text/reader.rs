@@ -33,8 +33,7 @@ impl<'a> RawRow<'a> {
         if self.open {
             return Err(RowProblem::OpenQuote);
         }
-        let bytes = self.bytes.strip_suffix(b"\n").unwrap_or(self.bytes);
-        Ok(bytes.strip_suffix(b"\r").unwrap_or(bytes))
+        Ok(rows.rule.content(self.bytes))
     }
 }
 
