@@ -7,5 +7,6 @@ mod hex;
 pub mod registry;
 pub mod request;
 pub mod score;
+pub mod tokenizer;
 
 pub use hex::hex;

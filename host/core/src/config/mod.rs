@@ -50,6 +50,7 @@ pub use resolved::Resolved;
 pub use settings::{
     AllowedPlugin, Batch, ComponentSettings, DataSettings, Device, EvaluateSettings, HeldOut,
     Length, MetricSettings, ModelSettings, PluginSettings, Pretrained, Rhythm, RunSection,
-    RunSettings, SelectBest, SourceSettings, TokenizerSettings, TrainSettings, Warmup,
+    RunSettings, SelectBest, SourceSettings, TokenizerSettings, TokenizerTrainSettings,
+    TrainSettings, Warmup,
 };
 pub use words::expected;

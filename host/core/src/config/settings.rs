@@ -14,6 +14,7 @@ use super::options::{
     Resume, RunFile, RunOptions, Schedule, SourceOptions, Table, TrainOptions,
 };
 use crate::data::FormatOptions;
+use crate::tokenizer::train::TrainSpec;
 
 /// The settings of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,12 +195,24 @@ pub enum HeldOut {
 }
 
 /// The tokenizer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenizerSettings {
     /// `tokenizer.json` or a folder with one; `None`: that of the pretrained model.
     pub path: Option<PathBuf>,
+    /// How one is trained when the run starts; `None`: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<TokenizerTrainSettings>,
     /// Tokens after which an input is cut; `None`: the limit of the model.
     pub max_length: Option<u32>,
+}
+
+/// A tokenizer that is trained when the run starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenizerTrainSettings {
+    /// What kind of tokenizer.
+    pub spec: TrainSpec,
+    /// The columns with its text; `None`: those that the task reads as text.
+    pub columns: Option<Vec<String>>,
 }
 
 /// How long training lasts.
@@ -340,6 +353,10 @@ impl RunSettings {
             data: file.data.into(),
             tokenizer: TokenizerSettings {
                 path: file.tokenizer.path.map(PathBuf::from),
+                train: file.tokenizer.train.map(|train| TokenizerTrainSettings {
+                    spec: train.spec(),
+                    columns: train.columns.map(OneOrMany::into_vec),
+                }),
                 max_length: file.tokenizer.max_length,
             },
             peft: file

@@ -31,7 +31,7 @@ pub use peft::PeftOptions;
 pub use plugins::{AllowOptions, AllowTable, PluginsOptions};
 pub use run::RunOptions;
 pub use task::{MetricOptions, TaskOptions};
-pub use tokenizer::TokenizerOptions;
+pub use tokenizer::{TokenizerOptions, TokenizerTrainOptions};
 pub use train::{Every, EveryWord, Mode, Precision, Resume, Schedule, TrainOptions};
 
 use schemars::JsonSchema;
