@@ -1,0 +1,103 @@
+//! Perplexity: how many next tokens a language model is undecided between, on average.
+//!
+//! From the negative log-likelihood in nats that a task sums up for each example, with the number
+//! of tokens (and of bytes) that it is of: `exp(Σ nll / Σ tokens)`, and the same as
+//! `nats_per_token`, as `bits_per_token`, and over bytes as `bits_per_byte`, which does not depend
+//! on the tokenizer (Gao et al. 2020, section 3.1). Sums are divided once, over everything, so that
+//! it does not matter how a text was cut into examples.
+//!
+//! A prediction is a list of two or three numbers, `[nll, tokens, bytes]`; references are not
+//! looked at.
+
+use tenon_plugin_api::metric::prelude::*;
+
+/// How many next tokens a language model is undecided between.
+#[derive(Debug)]
+pub struct Perplexity {
+    nats: f64,
+    tokens: f64,
+    bytes: f64,
+    /// Whether each example that has tokens has bytes.
+    has_bytes: bool,
+    seen: u64,
+}
+
+impl Metric for Perplexity {
+    const ID: &'static str = "perplexity";
+    const ABOUT: &'static str = "Perplexity of a language model, with bits per byte and per token";
+    type Options = ();
+    type Input = NumberList;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self {
+            nats: 0.0,
+            tokens: 0.0,
+            bytes: 0.0,
+            has_bytes: true,
+            seen: 0,
+        })
+    }
+
+    fn update(&mut self, batch: Pairs<'_, NumberList>) -> Result<()> {
+        let examples: Vec<[f64; 3]> = batch
+            .iter()
+            .zip(self.seen + 1..)
+            .map(|((numbers, _), number)| example(numbers, number))
+            .collect::<Result<_>>()?;
+        for [nats, tokens, bytes] in examples {
+            self.nats += nats;
+            self.tokens += tokens;
+            self.bytes += bytes;
+            self.has_bytes &= tokens == 0.0 || bytes > 0.0;
+            self.seen += 1;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.nats += other.nats;
+        self.tokens += other.tokens;
+        self.bytes += other.bytes;
+        self.has_bytes &= other.has_bytes;
+        self.seen += other.seen;
+    }
+
+    fn compute(&self) -> Scores {
+        let nats = self.nats / self.tokens;
+        let mut all = vec![
+            ("perplexity", nats.exp(), ""),
+            ("bits_per_token", nats / std::f64::consts::LN_2, "bits"),
+            ("nats_per_token", nats, "nats"),
+        ];
+        if self.has_bytes {
+            let bits = self.nats / (std::f64::consts::LN_2 * self.bytes);
+            all.insert(1, ("bits_per_byte", bits, "bits"));
+        }
+        all.into_iter()
+            .fold(Scores::new(), |scores, (name, value, unit)| {
+                scores.and(name, value).lower_is_better().unit(unit)
+            })
+    }
+}
+
+/// Log-likelihood, tokens and bytes of an example; 0 bytes where they are not told.
+fn example(numbers: &[f64], number: u64) -> Result<[f64; 3]> {
+    let [nats, tokens, bytes] = match *numbers {
+        [nats, tokens] => [nats, tokens, 0.0],
+        [nats, tokens, bytes] => [nats, tokens, bytes],
+        _ => bail!(
+            Data,
+            "example {number} has {} numbers; expected the negative log-likelihood in nats, the \
+             number of tokens and, where known, of bytes",
+            numbers.len()
+        ),
+    };
+    for (what, count) in [("tokens", tokens), ("bytes", bytes)] {
+        ensure!(
+            count >= 0.0 && count.is_finite(),
+            Data,
+            "example {number} has {count} {what}"
+        );
+    }
+    Ok([nats, tokens, bytes])
+}

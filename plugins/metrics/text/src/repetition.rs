@@ -1,0 +1,130 @@
+//! Repetition: how much a text says again.
+//!
+//! S. Welleck et al., "Neural text generation with unlikelihood training", ICLR 2020, section 6.1,
+//! measured on the texts themselves, with words between white space for tokens:
+//!
+//! - `seq_rep_n = 1 − |distinct n-grams of x| / |n-grams of x|`, the mean over texts of at least `n`
+//!   words;
+//! - `rep_ℓ`: the share of all words that occur among the `ℓ` words before them in their text. The
+//!   paper counts a model's most probable next tokens; in a text that was decoded greedily these are
+//!   the text's own.
+//!
+//! References are not looked at.
+
+use tenon_plugin_api::metric::prelude::*;
+use tenon_plugin_api::options::OneOrMany;
+use tenon_plugin_api::services::parallel_chunks;
+
+use crate::mean::Mean;
+use crate::ngrams::{Runs, lengths};
+
+/// Examples that one thread takes at a time.
+const CHUNK: usize = 64;
+
+/// Options of `repetition`.
+#[derive(Options, Debug)]
+pub struct RepetitionOptions {
+    /// Lengths of the runs of words that are counted, each a score `seq_rep_n`.
+    #[default([4, 3, 2])]
+    #[example(4)]
+    pub n: OneOrMany<usize>,
+    /// How far back a word may be repeated from, for the score `rep_ℓ`.
+    #[default(128)]
+    #[range(min = 1)]
+    pub window: usize,
+}
+
+/// How much texts say again.
+#[derive(Debug)]
+pub struct Repetition {
+    lengths: Vec<usize>,
+    window: usize,
+    totals: Totals,
+}
+
+/// What was counted.
+#[derive(Debug)]
+struct Totals {
+    /// For each length, shares of the texts' runs that are repeated.
+    repeated: Vec<Mean>,
+    words: u64,
+    again: u64,
+}
+
+impl Metric for Repetition {
+    const ID: &'static str = "repetition";
+    const ABOUT: &'static str =
+        "Share of runs of words, and of words, that a text repeats (seq-rep-n, rep)";
+    type Options = RepetitionOptions;
+    type Input = Text;
+
+    fn new(options: RepetitionOptions) -> Result<Self> {
+        let lengths = lengths(options.n)?;
+        Ok(Self {
+            totals: Totals::new(lengths.len()),
+            lengths,
+            window: options.window,
+        })
+    }
+
+    fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
+        let (lengths, window) = (&self.lengths, self.window);
+        let found = parallel_chunks(batch.len(), CHUNK, |examples| {
+            let mut totals = Totals::new(lengths.len());
+            for index in examples {
+                totals.add(&mut Runs::read(batch.get(index).0), lengths, window);
+            }
+            totals
+        });
+        found
+            .into_iter()
+            .for_each(|totals| self.totals.merge(totals));
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.totals.merge(other.totals);
+    }
+
+    fn compute(&self) -> Scores {
+        let repeated = self.lengths.iter().zip(&self.totals.repeated);
+        let repeated = repeated.map(|(n, mean)| (format!("seq_rep_{n}"), mean.value()));
+        let share = self.totals.again as f64 / self.totals.words as f64;
+        let all = repeated.chain([(format!("rep_{}", self.window), share)]);
+        all.fold(Scores::new(), |scores, (name, value)| {
+            scores.and(name, value).lower_is_better().unit("fraction")
+        })
+    }
+}
+
+impl Totals {
+    fn new(lengths: usize) -> Self {
+        Self {
+            repeated: vec![Mean::default(); lengths],
+            words: 0,
+            again: 0,
+        }
+    }
+
+    fn add(&mut self, runs: &mut Runs<'_>, lengths: &[usize], window: usize) {
+        for (n, repeated) in lengths.iter().zip(&mut self.repeated) {
+            let all = runs.count(*n);
+            if all > 0 {
+                repeated.add(1.0 - runs.distinct(*n) as f64 / all as f64);
+            }
+        }
+        let mut last = vec![None; runs.distinct(1)];
+        for (at, word) in runs.words.iter().enumerate() {
+            let before = last[*word as usize].replace(at);
+            self.again += u64::from(before.is_some_and(|before: usize| at - before <= window));
+        }
+        self.words += runs.words.len() as u64;
+    }
+
+    fn merge(&mut self, other: Self) {
+        let means = self.repeated.iter_mut().zip(other.repeated);
+        means.for_each(|(mean, more)| mean.merge(more));
+        self.words += other.words;
+        self.again += other.again;
+    }
+}

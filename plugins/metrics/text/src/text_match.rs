@@ -1,0 +1,101 @@
+//! Text match: the share of texts that equal one of their references.
+//!
+//! `(1/N) Σᵢ [f(pᵢ) ∈ f(Rᵢ)]`, where `f` leaves out what the options name, as the `exact_match` of
+//! Hugging Face's `evaluate` does. Answers to questions have a metric of their own, `squad`.
+
+use std::borrow::Cow;
+
+use tenon_plugin_api::metric::prelude::*;
+use tenon_plugin_api::services::parallel_chunks;
+
+use crate::mean::{Mean, need_references};
+use crate::words::split;
+
+/// Examples that one thread takes at a time.
+const CHUNK: usize = 128;
+
+/// Options of `text-match`.
+#[derive(Options, Clone, Copy, Debug)]
+pub struct TextMatchOptions {
+    /// Whether to compare in lower case.
+    #[default(false)]
+    pub ignore_case: bool,
+    /// Whether to leave out the punctuation of ASCII.
+    #[default(false)]
+    pub ignore_punctuation: bool,
+    /// Whether to leave out the digits 0 to 9.
+    #[default(false)]
+    pub ignore_numbers: bool,
+    /// Whether to leave out white space at both ends, and to take other runs of it for one space.
+    #[default(false)]
+    pub ignore_whitespace: bool,
+}
+
+/// Share of texts that equal one of their references.
+#[derive(Debug)]
+pub struct TextMatch {
+    options: TextMatchOptions,
+    mean: Mean,
+}
+
+impl Metric for TextMatch {
+    const ID: &'static str = "text-match";
+    const ABOUT: &'static str = "Share of texts that equal one of their references (exact match)";
+    type Options = TextMatchOptions;
+    type Input = Text;
+
+    fn new(options: TextMatchOptions) -> Result<Self> {
+        Ok(Self {
+            options,
+            mean: Mean::default(),
+        })
+    }
+
+    fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
+        need_references(batch, self.mean.count)?;
+        let options = self.options;
+        let means = parallel_chunks(batch.len(), CHUNK, |examples| {
+            let mut mean = Mean::default();
+            for index in examples {
+                let (prediction, mut references) = batch.get(index);
+                let prediction = options.reduced(prediction);
+                let right = references.any(|reference| options.reduced(reference) == prediction);
+                mean.add(f64::from(u8::from(right)));
+            }
+            mean
+        });
+        means.into_iter().for_each(|mean| self.mean.merge(mean));
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.mean.merge(other.mean);
+    }
+
+    fn compute(&self) -> Scores {
+        Scores::one("exact_match", self.mean.value())
+            .higher_is_better()
+            .unit("fraction")
+    }
+}
+
+impl TextMatchOptions {
+    /// What is compared of a text.
+    fn reduced(self, text: &str) -> Cow<'_, str> {
+        let mut text = Cow::Borrowed(text);
+        if self.ignore_case {
+            text = Cow::Owned(text.to_lowercase());
+        }
+        if self.ignore_punctuation || self.ignore_numbers {
+            let left_out = |letter: &char| {
+                (self.ignore_punctuation && letter.is_ascii_punctuation())
+                    || (self.ignore_numbers && letter.is_ascii_digit())
+            };
+            text = Cow::Owned(text.chars().filter(|letter| !left_out(letter)).collect());
+        }
+        if self.ignore_whitespace {
+            text = Cow::Owned(split(&text).collect::<Vec<_>>().join(" "));
+        }
+        text
+    }
+}
