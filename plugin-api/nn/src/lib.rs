@@ -23,6 +23,6 @@ pub use attention::Attention;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use linear::{Linear, SiteLinear};
-pub use loss::{IGNORED, cross_entropy};
+pub use loss::{IGNORED, counted, cross_entropy, token_loss};
 pub use norm::LayerNorm;
 pub use packing::{Packing, Spans};

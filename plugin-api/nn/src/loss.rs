@@ -11,6 +11,9 @@
 //! nothing of it but `log Σ exp`; elsewhere libtorch's own operations give the same within rounding.
 
 use tch::{Device, Kind, Reduction, TchError, Tensor};
+use tenon_plugin_api::task::Loss;
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::{Result as ApiResult, bail};
 
 use crate::bridge::{Incoming, needs_grad, parallel_for, record};
 use crate::dropout::SharedMut;
@@ -54,6 +57,43 @@ pub fn cross_entropy(
     }
     let labels = Tensor::f_from_slice(&labels)?.f_to_device(logits.device())?;
     Ok((composed(logits, &labels, label_smoothing)?, weight))
+}
+
+/// The summed loss of a language-model head, and the number of labels that count: of the output `logits` `[n, vocab]`,
+/// which a model computes only there (or of `[batch, time, vocab]`, from one that computes them everywhere), under the
+/// batch's `labels` `[batch, time]`.
+///
+/// # Errors
+/// `logits` or `labels` are missing or do not fit, and those of [`cross_entropy`].
+pub fn token_loss(outputs: &TensorMap, batch: &TensorMap, label_smoothing: f64) -> ApiResult<Loss> {
+    let labels = batch.require("labels")?;
+    let (logits, labels) = counted(outputs.require("logits")?, labels)?;
+    let (sum, weight) = cross_entropy(&logits, &labels, label_smoothing)?;
+    Ok(Loss { sum, weight })
+}
+
+/// The logits `[n, vocab]` of the positions whose labels count, and these labels `[n]`, row by row of `labels`
+/// `[batch, time]`; from logits that are there for these positions only, or for all of them.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn counted(logits: &Tensor, labels: &Tensor) -> ApiResult<(Tensor, Tensor)> {
+    let labels = labels.f_to_kind(Kind::Int64)?.f_reshape([-1])?; // [b·t]
+    let places = labels.f_ne(IGNORED)?.f_nonzero()?.f_view([-1])?; // [n]
+    let kept = labels.f_index_select(0, &places)?;
+    let (found, n) = (logits.size(), kept.size()[0]);
+    let vocab = found.last().copied().unwrap_or(0);
+    let logits = match found.as_slice() {
+        &[rows, _] if rows == n => logits.shallow_clone(),
+        &[batch, time, _] if batch * time == labels.size()[0] => {
+            logits.f_reshape([-1, vocab])?.f_index_select(0, &places)?
+        }
+        _ => bail!(
+            Tensor,
+            "reading `logits`: expected [{n}, vocab], one row for each label that counts, found {found:?}"
+        ),
+    };
+    Ok((logits, kept))
 }
 
 /// The number of classes.

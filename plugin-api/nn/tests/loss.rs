@@ -1,7 +1,8 @@
 //! Cross-entropy against libtorch's, in value and gradient.
 
 use tch::{Device, Kind, Reduction, Tensor};
-use tenon_nn::cross_entropy;
+use tenon_nn::{cross_entropy, token_loss};
+use tenon_plugin_api::tensor::TensorMap;
 
 /// The fused loss and its gradient equal libtorch's in float64.
 fn check(rows: i64, classes: i64, smoothing: f64, scale: f64, labels: &[i64]) {
@@ -78,4 +79,33 @@ fn the_loss_does_not_depend_on_the_number_of_threads() {
         (sum.double_value(&[]), logits.grad())
     };
     assert_eq!(loss(1), loss(2));
+}
+
+/// Models give logits where labels count, or everywhere: the loss is the same.
+#[test]
+fn token_losses_select_the_labels_that_count() {
+    let logits = Tensor::randn([2, 3, 7], (Kind::Float, Device::Cpu));
+    let labels = Tensor::from_slice2(&[[1_i64, -100, 6], [-100, -100, 0]]);
+    let batch = || TensorMap::new().with("labels", labels.shallow_clone());
+    let places = Tensor::from_slice(&[0_i64, 2, 5]);
+    let some = logits.reshape([6, 7]).index_select(0, &places);
+    let everywhere = TensorMap::new().with("logits", logits.shallow_clone());
+    let there = TensorMap::new().with("logits", some.shallow_clone());
+    let expected = some
+        .cross_entropy_loss::<Tensor>(
+            &Tensor::from_slice(&[1_i64, 6, 0]),
+            None,
+            Reduction::Sum,
+            -100,
+            0.1,
+        )
+        .double_value(&[]);
+    for outputs in [&everywhere, &there] {
+        let loss = token_loss(outputs, &batch(), 0.1).expect("a loss");
+        assert_eq!(loss.weight, 3.0);
+        assert!((loss.sum.double_value(&[]) - expected).abs() < 1e-5 * expected);
+    }
+    let two = TensorMap::new().with("logits", some.narrow(0, 0, 2));
+    let error = token_loss(&two, &batch(), 0.0).expect_err("a row is missing");
+    assert!(error.to_string().contains("expected [3, vocab]"), "{error}");
 }
