@@ -8,14 +8,16 @@ use tenon_plugin_api::tokenizer::{self as api, HostTokenizer};
 pub struct RunTokenizer {
     /// The tokenizer.
     pub tokenizer: HfTokenizer,
-    /// The most tokens of an input, whatever a task asks for.
+    /// The most tokens of an input with its special tokens, whatever a task asks for.
     pub limit: Option<usize>,
 }
 
 impl HostTokenizer for RunTokenizer {
     fn encode(&self, text: &str, how: &api::Encode<'_>) -> tenon_plugin_api::Result<api::Encoding> {
+        // What has no special tokens is no input yet, but text that a task cuts itself.
+        let limit = self.limit.filter(|_| !how.no_special_tokens);
         let options = EncodeOptions {
-            max_length: [how.max_length, self.limit].into_iter().flatten().min(),
+            max_length: how.max_length.into_iter().chain(limit).min(),
             truncation: match how.truncation {
                 api::Truncation::LongestFirst => Truncation::LongestFirst,
                 api::Truncation::OnlyFirst => Truncation::OnlyFirst,
