@@ -23,11 +23,15 @@ mod tokenize;
 mod words;
 
 mod bleu;
+mod chrf;
+mod ter;
 
 pub use bleu::{Bleu, BleuOptions, Smooth};
+pub use chrf::{Chrf, ChrfOptions};
 pub use corpus::Level;
+pub use ter::{Ter, TerOptions};
 pub use tokenize::Tokenize;
 
 tenon_plugin_api::register!(
-    metric: Bleu,
+    metric: Bleu, metric: Chrf, metric: Ter,
 );
