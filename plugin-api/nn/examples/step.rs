@@ -95,11 +95,8 @@ impl Layer {
         let k = self.key.forward(x)?;
         let v = lora(1, x, self.value.forward(x)?)?;
         let attention = Attention {
-            queries,
-            keys: spans,
-            heads: HEADS,
-            scale: ((HIDDEN / HEADS) as f64).powf(-0.5),
             dropout: Dropout::next(forward, DROPOUT),
+            ..Attention::new(queries, spans, HEADS, ((HIDDEN / HEADS) as f64).powf(-0.5))
         };
         let context = attention.forward(&q, &k, &v)?;
         let context = self.output.forward(&context)?;

@@ -3,27 +3,50 @@
 use tch::{TchError, Tensor};
 use tenon_plugin_api::Options;
 
-/// The activation function of a feed-forward layer, as `hidden_act` names it.
+/// The activation function of a feed-forward layer, as `hidden_act` and its like name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Options)]
 pub enum Activation {
     /// `x·Φ(x)` with the exact normal distribution function (Hendrycks and Gimpel 2016).
     Gelu,
     /// Another name of `gelu`.
     GeluPython,
+    /// `gelu`, kept within -10 and 10.
+    #[option(rename = "gelu_10")]
+    Gelu10,
     /// `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`, the approximation in GPT-2 and the first BERT.
     GeluNew,
     /// Another name of `gelu_new`.
     GeluPytorchTanh,
     /// Another name of `gelu_new`.
+    GeluPythonTanh,
+    /// Another name of `gelu_new`.
     GeluFast,
+    /// Another name of `gelu_new`.
+    GeluAccurate,
+    /// `x·σ(1.702·x)`, the coarser approximation of `gelu`.
+    QuickGelu,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, 0)²` (So et al. 2021).
+    Relu2,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x`, or `x/100` below 0.
+    LeakyRelu,
     /// `x·σ(x)`.
     Silu,
     /// Another name of `silu`.
     Swish,
+    /// `x·min(max(x + 3, 0), 6)/6` (Howard et al. 2019).
+    Hardswish,
+    /// `x·tanh(log(1 + eˣ))` (Misra 2020).
+    Mish,
+    /// `σ(x)`.
+    Sigmoid,
     /// `tanh(x)`.
     Tanh,
+    /// `x`.
+    Linear,
 }
 
 impl Activation {
@@ -34,10 +57,32 @@ impl Activation {
     pub fn forward(self, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Gelu | Self::GeluPython => x.f_gelu("none"),
-            Self::GeluNew | Self::GeluPytorchTanh | Self::GeluFast => x.f_gelu("tanh"),
+            Self::Gelu10 => x.f_gelu("none")?.f_clamp(-10.0, 10.0),
+            Self::GeluNew
+            | Self::GeluPytorchTanh
+            | Self::GeluPythonTanh
+            | Self::GeluFast
+            | Self::GeluAccurate => x.f_gelu("tanh"),
+            Self::QuickGelu => x.f_mul(&x.f_mul_scalar(1.702)?.f_sigmoid()?),
             Self::Relu => x.f_relu(),
+            Self::Relu2 => x.f_relu()?.f_square(),
+            Self::Relu6 => x.f_relu6(),
+            Self::LeakyRelu => x.f_leaky_relu(),
             Self::Silu | Self::Swish => x.f_silu(),
+            Self::Hardswish => x.f_hardswish(),
+            Self::Mish => x.f_mish(),
+            Self::Sigmoid => x.f_sigmoid(),
             Self::Tanh => x.f_tanh(),
+            Self::Linear => Ok(x.shallow_clone()),
         }
+    }
+
+    /// `activation(gate)·x` element by element, as in gated feed-forward layers (Shazeer 2020). Both are of one
+    /// shape.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, and those of libtorch.
+    pub fn gated(self, gate: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
+        self.forward(gate)?.f_mul(x)
     }
 }

@@ -7,6 +7,7 @@
 mod activation;
 pub mod attention;
 pub mod bridge;
+mod decode;
 mod dropout;
 mod embedding;
 mod linear;
@@ -16,13 +17,16 @@ mod norm;
 pub mod optim;
 mod packing;
 mod product;
+mod rotary;
 mod simd;
 
 pub use activation::Activation;
-pub use attention::Attention;
+pub use attention::{Attention, Sight};
+pub use decode::Decode;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
-pub use linear::{Linear, SiteLinear};
+pub use linear::{Conv1d, Linear, SiteLinear};
 pub use loss::{IGNORED, counted, cross_entropy, token_loss};
-pub use norm::LayerNorm;
+pub use norm::{LayerNorm, RmsNorm};
 pub use packing::{Packing, Spans};
+pub use rotary::{Rotary, Scaling, Turns};

@@ -132,16 +132,19 @@ fn fused(logits: &Tensor, labels: Vec<i64>, smoothing: f32) -> Result<Tensor, Tc
     let recorded = needs_grad(&[logits]);
     let saved = logits.detach().f_contiguous()?;
     let [rows, classes] = [0, 1].map(|dim| saved.size()[dim] as usize);
-    let (mut losses, mut log_sums) = (vec![0.0; rows], vec![0.0; rows]);
+    let (mut losses, mut log_sums) = (vec![0.0; rows], vec![[0.0; 2]; rows]);
     let job = Job {
         logits: SharedMut(saved.data_ptr().cast()),
         classes,
         labels: &labels,
         smoothing,
     };
-    let results = [&mut losses, &mut log_sums].map(|values| SharedMut(values.as_mut_ptr()));
+    let results = (
+        SharedMut(losses.as_mut_ptr()),
+        SharedMut(log_sums.as_mut_ptr()),
+    );
     parallel_for(rows, 1, |begin, end| forward_rows(job, results, begin, end));
-    let total: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
+    let total: f64 = losses.iter().sum();
     let output = Tensor::from(total as f32);
     if !recorded {
         return Ok(output);
@@ -162,6 +165,10 @@ fn fused(logits: &Tensor, labels: Vec<i64>, smoothing: f32) -> Result<Tensor, Tc
         Ok(vec![Some(by_logits)])
     })
 }
+
+/// `log Σ exp` of a row in two summands, the largest logit and the rest: their sum would round off what large
+/// logits leave of it.
+type LogSum = [f32; 2];
 
 /// What both passes read.
 #[derive(Clone, Copy)]
@@ -185,13 +192,13 @@ impl Job<'_> {
 }
 
 dispatch! {
-    fn forward_rows(job: Job<'_>, results: [SharedMut<f32>; 2], begin: usize, end: usize) = forward_rows_body
+    fn forward_rows(job: Job<'_>, results: (SharedMut<f64>, SharedMut<LogSum>), begin: usize, end: usize) = forward_rows_body
 }
 
 #[inline(always)]
 fn forward_rows_body<const ISA: u8>(
     job: Job<'_>,
-    [losses, log_sums]: [SharedMut<f32>; 2],
+    (losses, log_sums): (SharedMut<f64>, SharedMut<LogSum>),
     begin: usize,
     end: usize,
 ) {
@@ -200,13 +207,15 @@ fn forward_rows_body<const ISA: u8>(
             continue;
         };
         let (highest, total) = highest_and_sum(logits);
-        let log_sum = highest + sum_of_exps::<ISA>(logits, highest).ln();
-        let smoothed = job.smoothing * (total / job.classes as f64) as f32;
-        let loss = log_sum - (1.0 - job.smoothing) * logits[label] - smoothed;
+        let log = sum_of_exps::<ISA>(logits, highest).ln();
+        let smoothing = f64::from(job.smoothing);
+        let loss = f64::from(highest) + log
+            - (1.0 - smoothing) * f64::from(logits[label])
+            - smoothing * total / job.classes as f64;
         // SAFETY: each row has its own place, and one thread works on it.
         unsafe {
             losses.slice(row, 1)[0] = loss;
-            log_sums.slice(row, 1)[0] = log_sum;
+            log_sums.slice(row, 1)[0] = [highest, log as f32];
         }
     }
 }
@@ -231,7 +240,7 @@ fn highest_and_sum(row: &[f32]) -> (f32, f64) {
 }
 
 #[inline(always)]
-fn sum_of_exps<const ISA: u8>(row: &[f32], highest: f32) -> f32 {
+fn sum_of_exps<const ISA: u8>(row: &[f32], highest: f32) -> f64 {
     let (chunks, rest) = row.split_at(row.len() / LANES * LANES);
     let mut total = 0.0;
     for block in chunks.chunks(64 * LANES) {
@@ -246,13 +255,13 @@ fn sum_of_exps<const ISA: u8>(row: &[f32], highest: f32) -> f32 {
         .iter()
         .map(|x| f64::from(exp::<ISA>(x - highest)))
         .sum();
-    (total + rest) as f32
+    total + rest
 }
 
 dispatch! {
     fn backward_rows(
         job: Job<'_>,
-        log_sums: &[f32],
+        log_sums: &[LogSum],
         factor: f32,
         out: SharedMut<f32>,
         begin: usize,
@@ -263,14 +272,14 @@ dispatch! {
 #[inline(always)]
 fn backward_rows_body<const ISA: u8>(
     job: Job<'_>,
-    log_sums: &[f32],
+    log_sums: &[LogSum],
     factor: f32,
     out: SharedMut<f32>,
     begin: usize,
     end: usize,
 ) {
     let spread = job.smoothing / job.classes as f32;
-    for (row, &log_sum) in log_sums.iter().enumerate().take(end).skip(begin) {
+    for (row, &[highest, log]) in log_sums.iter().enumerate().take(end).skip(begin) {
         // SAFETY: each row has its own place, and one thread works on it.
         let out = unsafe { out.slice(row * job.classes, job.classes) };
         let Some((label, logits)) = job.row(row) else {
@@ -278,7 +287,7 @@ fn backward_rows_body<const ISA: u8>(
             continue;
         };
         for (gradient, x) in out.iter_mut().zip(logits) {
-            *gradient = (exp::<ISA>(x - log_sum) - spread) * factor;
+            *gradient = (exp::<ISA>(x - highest - log) - spread) * factor;
         }
         out[label] -= (1.0 - job.smoothing) * factor;
     }

@@ -117,3 +117,54 @@ impl LayerNorm {
         self.forward(&residual.f_add(&dropout.apply(x)?)?)
     }
 }
+
+/// Normalisation by the root of the mean square: `y = x / √(mean(x²) + eps) · weight` over the last dimension
+/// (Zhang and Sennrich 2019, equation 4).
+#[derive(Debug)]
+pub struct RmsNorm {
+    /// The factor, `[width]`.
+    pub weight: Tensor,
+    /// What is added to the mean square.
+    pub eps: f64,
+}
+
+impl RmsNorm {
+    /// The layer whose parameter `weight` lies at `build`; a new one has factors of 1.
+    ///
+    /// # Errors
+    /// The weights lack the parameter or have it in another shape.
+    pub fn new(build: &Build, width: i64, eps: f64) -> Result<Self> {
+        let build = build.with_role(ParamRole::Norm);
+        Ok(Self {
+            weight: build.param("weight", &[width], Init::Ones)?,
+            eps,
+        })
+    }
+
+    /// Normalises runs of `width` elements of `x`, `[…, n·width]`: with `n` heads side by side, each for itself.
+    /// Halves are normalised in float32 and multiplied in their own kind, as in `transformers`.
+    ///
+    /// # Errors
+    /// A last dimension that is not a multiple of `width`, and those of libtorch.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let (shape, width) = (x.size(), self.weight.size()[0]);
+        if shape.last().is_none_or(|last| last % width != 0) {
+            return Err(TchError::Shape(format!(
+                "rms norm of {width}: expected […, n·{width}], found {shape:?}"
+            )));
+        }
+        self.composed(&x.f_reshape([-1, width])?)?
+            .f_view(shape.as_slice())
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let kind = x.kind();
+        let wide = match kind {
+            Kind::Half | Kind::BFloat16 => x.f_to_kind(Kind::Float)?,
+            _ => x.shallow_clone(),
+        };
+        let square = wide.f_square()?.f_mean_dim(-1, true, None::<Kind>)?;
+        let normed = wide.f_mul(&square.f_add_scalar(self.eps)?.f_rsqrt()?)?;
+        self.weight.f_mul(&normed.f_to_kind(kind)?)
+    }
+}

@@ -98,6 +98,24 @@ impl Spans {
         Tensor::f_from_slice(&self.starts[..self.starts.len() - 1])?.f_to_device(device)
     }
 
+    /// The last token of each sequence: `[sequences]`, int64, indices into packed tokens. A sequence without
+    /// tokens has none, and none must be among them.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn lasts(&self, device: Device) -> Result<Tensor, TchError> {
+        let lasts: Vec<i64> = self.starts[1..].iter().map(|end| end - 1).collect();
+        Tensor::f_from_slice(&lasts)?.f_to_device(device)
+    }
+
+    /// The place of each row in its sequence, from 0: `[rows]`; 0 in the filler.
+    #[must_use]
+    pub fn positions(&self) -> Vec<i64> {
+        let mut positions: Vec<i64> = self.lengths().flat_map(|length| 0..length).collect();
+        positions.resize(self.rows() as usize, 0);
+        positions
+    }
+
     /// Whether a sequence has a token at a time: `[sequences, longest]`, boolean.
     ///
     /// # Errors
@@ -223,6 +241,58 @@ impl Packing {
             batch,
             time,
         })
+    }
+
+    /// Of a batch filled up in front, `[starts.len(), time]`: row `r` has its tokens at `starts[r] .. time`. So come
+    /// the prompts of a decoding.
+    ///
+    /// # Errors
+    /// A row without tokens, and those of libtorch.
+    pub fn from_starts(starts: &[i64], time: i64, device: Device) -> Result<Self, TchError> {
+        if let Some(row) = starts.iter().position(|start| !(0..time).contains(start)) {
+            return Err(TchError::Shape(format!(
+                "packing prompts: row {row} has no token; every sequence needs one"
+            )));
+        }
+        let lengths: Vec<i64> = starts.iter().map(|start| time - start).collect();
+        let spans = Spans::from_lengths(&lengths).rounded(device);
+        let rows = starts.iter().zip(0_i64..);
+        let mut places: Vec<i64> = rows
+            .flat_map(|(start, row)| row * time + start..(row + 1) * time)
+            .collect();
+        places.resize(spans.rows() as usize, 0);
+        Ok(Self {
+            places: Tensor::f_from_slice(&places)?.f_to_device(device)?,
+            spans,
+            batch: starts.len() as i64,
+            time,
+        })
+    }
+
+    /// The packed tokens whose label is not [`IGNORED`](crate::IGNORED), in order: `[n]`, int64. `labels` is
+    /// `[batch, time]`.
+    ///
+    /// # Errors
+    /// Labels of another shape, or at padding; and those of libtorch.
+    pub fn labelled(&self, labels: &Tensor) -> Result<Tensor, TchError> {
+        if labels.size() != [self.batch, self.time] {
+            return Err(TchError::Shape(format!(
+                "expected labels [{}, {}], found {:?}",
+                self.batch,
+                self.time,
+                labels.size()
+            )));
+        }
+        let wanted = labels.f_not_equal(crate::IGNORED)?;
+        let tokens = self.pack(&wanted)?.f_narrow(0, 0, self.spans.tokens())?;
+        let labelled = tokens.f_nonzero()?.f_view([-1])?;
+        let (found, count) = (labelled.size()[0], wanted.f_sum(Kind::Int64)?);
+        match count.f_int64_value(&[])? - found {
+            0 => Ok(labelled),
+            lost => Err(TchError::Shape(format!(
+                "{lost} labels are at padding, where nothing is predicted"
+            ))),
+        }
     }
 
     /// Where each sequence lies among the packed tokens.

@@ -84,13 +84,7 @@ fn filler_behind_packed_tokens_changes_nothing() {
     assert_eq!(packing.columns().expect("columns").size(), [spans.rows()]);
     let exact = Spans::from_lengths(&[3, 1, 2]);
     let attend = |spans: &Spans, x: &Tensor| {
-        let attention = Attention {
-            queries: spans,
-            keys: spans,
-            heads: 2,
-            scale: 0.5,
-            dropout: Dropout::OFF,
-        };
+        let attention = Attention::new(spans, spans, 2, 0.5);
         attention.forward(x, x, x).expect("attention")
     };
     let padded = random(&[3, 4, 8]).set_requires_grad(true);
@@ -129,13 +123,7 @@ fn attention_equals_libtorch() {
         (vec![1, 1, 1], vec![5, 33, 2], 3, 20),
     ] {
         let (queries, keys) = (Spans::from_lengths(&queries), Spans::from_lengths(&keys));
-        let attention = Attention {
-            queries: &queries,
-            keys: &keys,
-            heads,
-            scale: (dim as f64).powf(-0.5),
-            dropout: Dropout::OFF,
-        };
+        let attention = Attention::new(&queries, &keys, heads, (dim as f64).powf(-0.5));
         let [q, k, v] =
             [queries.tokens(), keys.tokens(), keys.tokens()].map(|n| random(&[n, heads * dim]));
         check(&[q, k, v], |x| {
@@ -176,11 +164,8 @@ fn attention_drops_probabilities_and_its_gradient_knows_which() {
     let zeros = Tensor::zeros([200, 16], (Kind::Float, Device::Cpu));
     let ones = Tensor::ones([200, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let attention = Attention {
-        queries: &spans,
-        keys: &spans,
-        heads: 1,
-        scale: 1.0,
         dropout: Dropout::new(0.25, 9),
+        ..Attention::new(&spans, &spans, 1, 1.0)
     };
     let y = attention.forward(&zeros, &zeros, &ones).expect("attention");
     let mean = y.mean(Kind::Float).double_value(&[]);
