@@ -188,6 +188,36 @@ impl Values {
         values
     }
 
+    /// Appends the example `index` of a column of the same kind, its scores too.
+    ///
+    /// # Errors
+    /// The column is of another kind, or has another number of scores.
+    pub fn push_from(&mut self, other: &Self, index: usize) -> Result<()> {
+        let fits = self.kind == other.kind && (self.is_empty() || self.width == other.width);
+        if !fits {
+            return Err(Error::data(format!(
+                "{} values with {} scores do not go on with {} values with {}",
+                self.kind().map_or("unknown", ValueKind::name),
+                self.width,
+                other.kind().map_or("unknown", ValueKind::name),
+                other.width,
+            )));
+        }
+        match self.kind() {
+            Some(ValueKind::Text) => self.push_texts(other.texts_at(index)),
+            Some(ValueKind::Label) => self.push_label(other.label_at(index)),
+            Some(ValueKind::Labels | ValueKind::Tokens) => self.push_ints(other.ints_at(index)),
+            Some(ValueKind::Number) => self.push_number(other.number_at(index)),
+            Some(ValueKind::Numbers) => self.push_numbers(other.numbers_at(index)),
+            None => {}
+        }
+        if other.width > 0 {
+            self.width = other.width;
+            self.floats.extend_from_slice(other.scores_at(index));
+        }
+        Ok(())
+    }
+
     /// Appends an example with one string.
     pub fn push_text(&mut self, text: impl AsRef<str>) {
         self.push_texts([text]);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
+use tenon_core::config::options::Generate;
 use tenon_core::config::{Catalog, ComponentSettings, Kind, Pretrained, RunSettings};
-use tenon_core::data::Prepared;
 use tenon_core::folder::{RunFolder, write_atomically};
 use tenon_core::registry::{Pins, Registry, used};
 use tenon_core::request::{
@@ -21,15 +21,16 @@ use tenon_plugin_api::model::Forward;
 use crate::checkpoint::{self, Checkpoints};
 use crate::cuda;
 use crate::data::{Discovered, Splits};
-use crate::encoder::{self, TaskEncoder};
-use crate::evaluate::{Evaluation, Stopped, evaluate};
+use crate::evaluate::{Evaluation, How, Stopped, evaluate};
 use crate::export::{self, Merge};
+use crate::part::{self, Part};
 use crate::place::{self, Earlier, RunState};
 use crate::predict::{self, Lines};
 use crate::report::Reporter;
 use crate::services;
 use crate::session::{OpenTask, Session, open_task};
 use crate::summary::{self, Phases};
+use crate::tokenizer::trained;
 use crate::train::{End, Trainer, training_summary};
 
 /// Does what a request asks for.
@@ -43,6 +44,7 @@ pub fn run(request: &EngineRequest, linked: Vec<Plugin>) -> Result<i32> {
         Command::Evaluate(evaluate) => &evaluate.settings,
         Command::Predict(predict) => &predict.settings,
         Command::Merge(merge) => &merge.settings,
+        Command::Tokenizer(tokenizer) => &tokenizer.settings,
     };
     cuda::open(settings.run.device)?;
     if let Some(threads) = settings.run.threads {
@@ -58,6 +60,10 @@ pub fn run(request: &EngineRequest, linked: Vec<Plugin>) -> Result<i32> {
         Command::Evaluate(evaluate) => self::evaluate_run(evaluate, registry, request),
         Command::Predict(predict) => self::predict(predict, registry),
         Command::Merge(merge) => self::merge(merge, registry, request),
+        Command::Tokenizer(tokenizer) => {
+            let task = open_task(&registry, &tokenizer.settings)?;
+            trained::command(tokenizer, &task.info.columns)
+        }
     }
 }
 
@@ -103,20 +109,21 @@ fn train_in(
         splits.get(Split::Train).is_some(),
         "the run file names no data.train"
     );
-    let found = splits.discover(&settings.data, &task.info.columns)?;
+    let mut found = splits.discover(&settings.data, &task.info.columns)?;
+    found.tokenizer = trained::for_run(&settings, &splits, &task.info.columns, resume)?;
     phases.end("data");
     services::at(settings.run.seed, 0, 0);
     let mut session = Session::open(settings, registry, task, found)?;
     phases.end("model");
 
-    let prepared = |split: Split| -> Result<Option<Arc<Prepared>>> {
-        let Some(view) = splits.get(split) else {
-            return Ok(None);
-        };
-        Ok(Some(Arc::new(prepare(&session, view, split.name())?)))
+    let part = |split: Split| -> Result<Option<Part>> {
+        let view = splits.get(split);
+        view.map(|view| Part::prepare(&session, view, split.name()))
+            .transpose()
     };
-    let train = prepared(Split::Train)?.context("no training data")?;
-    let (validation, test) = (prepared(Split::Validation)?, prepared(Split::Test)?);
+    let train = splits.get(Split::Train).context("no training data")?;
+    let train = part::training(&session, train, Split::Train.name())?;
+    let (validation, test) = (part(Split::Validation)?, part(Split::Test)?);
     phases.end("tokenization");
 
     let _lock = place::take(folder, earlier, request, &pins, &session)?;
@@ -161,7 +168,7 @@ fn train_in(
 fn conclude(
     trainer: &mut Trainer<'_>,
     folder: &RunFolder,
-    test: Option<Arc<Prepared>>,
+    test: Option<Part>,
     end: End,
     seconds: f64,
     mut phases: Phases,
@@ -216,42 +223,6 @@ fn conclude(
         println!("{}", text.to_string_pretty()?);
     }
     Ok(exit::OK)
-}
-
-/// Encodes a split for a session.
-fn prepare(session: &Session, view: &tenon_core::data::View, what: &str) -> Result<Prepared> {
-    let data = &session.settings.data;
-    let mut encoder = TaskEncoder::new(
-        Arc::clone(&session.task),
-        Arc::clone(&session.tokenizer),
-        &session.task_info,
-        data,
-        &session.found.labels,
-    );
-    if !view.is_empty() {
-        encoder.only_fields_of(&view.get(0)?)?;
-    }
-    let options = serde_json::to_string(&session.settings.task)?;
-    let labels = serde_json::to_string(&session.found)?;
-    let limit = format!(
-        "{:?} {}",
-        session.settings.tokenizer.max_length, session.model_info.max_length
-    );
-    let columns = serde_json::to_string(&data.columns)?;
-    let plugin = session.registry.usable(&session.settings.task.plugin)?;
-    let version = plugin
-        .sha256()
-        .map(|hash| hash.to_string())
-        .unwrap_or_default();
-    let key = [
-        ("task", options.as_str()),
-        ("plugin", version.as_str()),
-        ("labels", labels.as_str()),
-        ("tokenizer", session.tokenizer_digest.as_str()),
-        ("limit", limit.as_str()),
-        ("columns", columns.as_str()),
-    ];
-    encoder::prepare(view, Arc::new(encoder), data, what, &key)
 }
 
 /// Settings, adapter and checkpoint that a choice of weights asks for.
@@ -413,26 +384,24 @@ fn evaluate_run(
     let view = splits
         .get(split)
         .with_context(|| format!("the run file names no data.{}", split.name()))?;
-    let prepared = Arc::new(prepare(&session, view, split.name())?);
+    let part = Part::prepare(&session, view, split.name())?;
     let mut lines = request
         .predictions
         .as_deref()
-        .map(|path| Lines::to_file(path, prepared.len()))
+        .map(|path| Lines::to_file(path, part.predictions()))
         .transpose()?;
-    let found = evaluate(
-        &session,
-        &prepared,
-        session.settings.evaluate.batch,
-        split.name(),
-        |examples, made| match &mut lines {
-            Some(lines) => lines.add(&session, examples, &made, None),
-            None => Ok(()),
-        },
-    )?;
+    let how = How {
+        generate: session.settings.evaluate.generate != Generate::Never,
+        ..How::whole(split.name())
+    };
+    let found = evaluate(&session, &part, how, |examples, made| match &mut lines {
+        Some(lines) => lines.add(&session, examples, &made, None),
+        None => Ok(()),
+    })?;
     if let Some(lines) = lines {
         lines.finish()?;
     }
-    if found.loss.is_none() {
+    if found.loss.is_none() && found.scores.is_empty() {
         bail!(
             "the data has no references (labels) to evaluate against; `tenon predict` needs none"
         );

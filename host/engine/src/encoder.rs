@@ -79,7 +79,10 @@ impl TaskEncoder {
         self.prompts
     }
 
-    fn made(&self, batch: &RecordBatch) -> tenon_plugin_api::Result<tenon_plugin_api::record::Examples> {
+    fn made(
+        &self,
+        batch: &RecordBatch,
+    ) -> tenon_plugin_api::Result<tenon_plugin_api::record::Examples> {
         match self.prompts {
             true => self.task.encode_prompt(batch, &self.tokenizer),
             false => self.task.encode(batch, &self.tokenizer),

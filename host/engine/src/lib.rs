@@ -5,7 +5,7 @@
 //! call [`run`].
 //!
 //! Reading order: [`run`] → `session` (a run's components put together) → `train` (the loop) →
-//! `evaluate` → `predict` → `export`.
+//! `evaluate` → `generate` → `predict` → `export`.
 
 mod checkpoint;
 mod commands;
@@ -14,10 +14,13 @@ mod data;
 mod encoder;
 mod evaluate;
 mod export;
+mod facts;
+mod generate;
 mod hub;
 mod loss;
 mod optimizer;
 mod params;
+mod part;
 mod place;
 mod predict;
 mod pretrained;

@@ -1,6 +1,5 @@
 //! Prediction: inputs of any source to JSON lines with labels and probabilities.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,16 +8,17 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value as Json, json};
 use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{Batch, DataSettings};
-use tenon_core::data::{Loader, LoaderOptions, PrepareOptions, Prepared, Value, View};
+use tenon_core::data::{Loader, LoaderOptions, Value, View};
 use tenon_core::request::{Inputs, PredictRequest, Split};
+use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::info::ColumnKind;
 use tenon_plugin_api::task::Predictions;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::values::{ValueKind, Values};
 
 use crate::data::Splits;
-use crate::encoder::TaskEncoder;
-use crate::evaluate::{evaluate, plan};
+use crate::evaluate::{How, evaluate, plan};
+use crate::part::Part;
 use crate::services;
 use crate::session::Session;
 
@@ -116,18 +116,17 @@ fn predict_files(
     let columns = &session.task_info.columns;
     let splits = Splits::of_files(settings, paths, columns, Split::Test)?;
     let view = splits.get(Split::Test).context("no input")?;
-    let prepared = Arc::new(encode(session, settings, view)?);
+    let part = Part::of_inputs(session, settings, view)?;
     let kept = request.keep_columns.then_some(view);
     let mut lines = match &request.output {
-        Some(path) => Lines::to_file(path, prepared.len())?,
-        None => Lines::to_stdout(prepared.len()),
+        Some(path) => Lines::to_file(path, part.predictions())?,
+        None => Lines::to_stdout(part.predictions()),
     };
     lines.top_k = request.top_k;
     evaluate(
         session,
-        &prepared,
-        session.settings.evaluate.batch,
-        "predicting",
+        &part,
+        How::whole("predicting"),
         |examples, made| lines.add(session, examples, &made, kept),
     )?;
     lines.finish()
@@ -172,39 +171,28 @@ pub fn probe(session: &Session) -> Result<TensorMap> {
         &session.task_info.columns,
         Split::Test,
     )?;
-    let prepared = Arc::new(encode(
-        session,
-        &settings,
-        splits.get(Split::Test).context("no input")?,
-    )?);
+    let view = splits.get(Split::Test).context("no input")?;
+    let part = Part::of_inputs(session, &settings, view)?;
+    let prepared = part.examples.or(part.prompts);
+    let prepared = prepared.context("the task makes no examples")?;
     let plan = plan(&prepared, Batch::Examples(TEXTS.len() as u32))?;
     let mut loader = Loader::new(prepared, Arc::new(plan), LoaderOptions::default());
-    session.tensors(&loader.next().context("no batch")??)
+    let tensors = session.tensors(&loader.next().context("no batch")??)?;
+    begun(session, tensors)
 }
 
-/// Encodes inputs; those without labels lack the fields that come of labels.
-fn encode(session: &Session, settings: &DataSettings, view: &View) -> Result<Prepared> {
-    let mut encoder = TaskEncoder::new(
-        Arc::clone(&session.task),
-        Arc::clone(&session.tokenizer),
-        &session.task_info,
-        settings,
-        &BTreeMap::new(),
-    );
-    encoder.without_references();
-    if !view.is_empty() {
-        encoder.only_fields_of(&view.get(0)?)?;
+/// The inputs of a batch of prompts, with the beginning of what a decoder is to write.
+fn begun(session: &Session, mut tensors: TensorMap) -> Result<TensorMap> {
+    let needs = session.facts.is_encoder_decoder() && tensors.get("decoder_input_ids").is_none();
+    if let (true, Some(token)) = (needs, session.facts.decoder_start_token_id) {
+        let rows = tensors.require("input_ids").map_err(StdError)?.size()[0];
+        let options = (tch::Kind::Int64, session.device);
+        tensors.insert(
+            "decoder_input_ids",
+            tch::Tensor::f_full([rows, 1], token, options)?,
+        );
     }
-    Ok(Prepared::new(
-        view,
-        Arc::new(encoder),
-        PrepareOptions {
-            memory: 1 << 30,
-            cache: None,
-            bad_records: tenon_core::data::BadRows::Error,
-            progress: &mut |_, _| !services::interrupted(),
-        },
-    )?)
+    Ok(tensors)
 }
 
 /// Predictions as JSON lines in the order of the inputs: written as soon as all before are.

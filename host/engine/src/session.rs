@@ -8,24 +8,29 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind as DType, Tensor};
 use tenon_core::config::options::{Dtype, Precision};
-use tenon_core::config::{Catalog, ComponentSettings, Device as DeviceSetting, Kind, RunSettings};
+use tenon_core::config::{
+    Catalog, ComponentInfo, ComponentSettings, Device as DeviceSetting, Kind, RunSettings,
+};
 use tenon_core::data::{Batch, HfTokenizer};
 use tenon_core::hex;
 use tenon_core::registry::Registry;
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::host::{MetricHandle, ModelHandle, PeftHandle, TaskHandle};
-use tenon_plugin_api::info::{BuildInfo, DataInfo, ModelInfo, ModelView, OutputInfo, TaskInfo};
+use tenon_plugin_api::info::{
+    BuildInfo, DataInfo, ModelFacts, ModelInfo, ModelView, OutputInfo, TaskInfo,
+};
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::tokenizer::SharedTokenizer;
 
 use crate::data::{self, Discovered};
+use crate::facts;
 use crate::params::{Owner, SharedStore};
 use crate::pretrained::{
     check_architecture, check_weights, folder_of, inputs, model_options, name_of, naming,
     read_config,
 };
-use crate::tokenizer::{RunTokenizer, check_vocabulary};
+use crate::tokenizer::{RunTokenizer, check_vocabulary, trained};
 use crate::weights::Weights;
 
 /// A task that is opened but not yet told about the data.
@@ -62,6 +67,8 @@ pub struct Session {
     pub model: ModelHandle,
     /// What the model told of itself.
     pub model_info: ModelInfo,
+    /// What the task was told of the model.
+    pub facts: ModelFacts,
     /// `config.json` of the pretrained model.
     pub config: Map<String, Value>,
     /// Folder of the pretrained model.
@@ -119,6 +126,14 @@ pub fn device(setting: DeviceSetting) -> Result<Device> {
     })
 }
 
+/// The model's component.
+fn component(registry: &Registry, settings: &RunSettings) -> Result<ComponentInfo> {
+    let wanted = &settings.model.component;
+    let name = format!("{}::{}", wanted.plugin, wanted.id);
+    let found = registry.lookup(Kind::Model, &name);
+    found.map_err(|error| anyhow::anyhow!("model {}: {error}", wanted.id))
+}
+
 impl Session {
     /// Puts the components together: prepares the task, builds and loads the model, attaches the
     /// PEFT method and freezes what it leaves alone.
@@ -147,13 +162,20 @@ impl Session {
             .map(read_config)
             .transpose()?
             .unwrap_or_default();
+        let component = component(&registry, &settings)?;
+        check_architecture(&component.extra, &config, pretrained.as_deref())?;
+        let path = trained::place(&settings, found.tokenizer.as_ref(), pretrained.as_deref())?;
+        let tokenizer = HfTokenizer::load(&path)?;
+        check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))?;
+        let mut options = model_options(&settings.model.component, &component.schema, &config);
+        if pretrained.is_none() {
+            facts::fit(&mut options, &component.schema, &tokenizer);
+        }
+        let facts = facts::of(&component, &options, &config, &tokenizer);
         let OpenTask {
             handle: mut task, ..
         } = task;
-        let positions = config
-            .get("max_position_embeddings")
-            .and_then(Value::as_u64)
-            .unwrap_or(0) as usize;
+        let positions = facts::positions(&options, &component.schema, &config);
         let max_length = settings
             .tokenizer
             .max_length
@@ -165,21 +187,11 @@ impl Session {
             labels: found.labels.clone(),
             kinds: found.kinds.clone(),
             max_length,
+            model: facts.clone(),
         })
         .map_err(StdError)?;
         let task_info = task.describe().map_err(StdError)?;
-
-        let component = registry
-            .lookup(
-                Kind::Model,
-                &format!(
-                    "{}::{}",
-                    settings.model.component.plugin, settings.model.component.id
-                ),
-            )
-            .map_err(|error| anyhow::anyhow!("model {}: {error}", settings.model.component.id))?;
-        check_architecture(&component.extra, &config, pretrained.as_deref())?;
-        let options = model_options(&settings.model.component, &component.schema, &config);
+        facts::check_head(&task_info, &facts)?;
         let weights = pretrained
             .as_deref()
             .map(Weights::open_folder)
@@ -206,16 +218,6 @@ impl Session {
         check_weights(&store)?;
         let model_info = model.describe().map_err(StdError)?;
 
-        let path = settings
-            .tokenizer
-            .path
-            .clone()
-            .or_else(|| pretrained.clone());
-        let path = path.context(
-            "no tokenizer: set tokenizer.path, or model.pretrained to a folder that has a tokenizer.json",
-        )?;
-        let tokenizer = HfTokenizer::load(&path)?;
-        check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))?;
         let tokenizer_digest = tenon_core::data::Tokenize::fingerprint(&tokenizer).to_owned();
         let limit = [max_length, model_info.max_length]
             .into_iter()
@@ -251,6 +253,7 @@ impl Session {
             tokenizer_digest,
             model,
             model_info,
+            facts,
             config,
             pretrained,
             store,

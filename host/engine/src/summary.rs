@@ -76,22 +76,40 @@ pub fn run(
 /// An evaluation as JSON.
 pub fn evaluation(found: &Evaluation) -> Value {
     let seconds = found.seconds.max(1e-9);
-    json!({
+    let mut summary = json!({
         "loss": found.loss,
         "scores": found.scores,
         "examples": found.examples,
         "seconds": found.seconds,
         "examples_per_second": found.examples as f64 / seconds,
         "tokens_per_second": found.tokens as f64 / seconds,
-    })
+    });
+    if found.records > 0 {
+        summary["records"] = json!(found.records);
+    }
+    if found.written > 0 {
+        summary["written_tokens"] = json!(found.written);
+        let seconds = found.writing_seconds.max(1e-9);
+        summary["written_tokens_per_second"] = json!(found.written as f64 / seconds);
+    }
+    summary
 }
 
 /// An evaluation as a table for people.
 pub fn table(split: &str, found: &Evaluation) -> String {
-    let mut text = format!(
-        "{split}: {} examples in {:.2} s\n",
-        found.examples, found.seconds
-    );
+    let (count, noun) = match found.examples {
+        0 => (found.records, "records"),
+        examples => (examples, "examples"),
+    };
+    let mut text = format!("{split}: {count} {noun} in {:.2} s\n", found.seconds);
+    if found.written > 0 {
+        let speed = found.written as f64 / found.writing_seconds.max(1e-9);
+        let _ = writeln!(
+            text,
+            "  {} tokens written, {speed:.0} a second",
+            found.written
+        );
+    }
     let mut row = |name: &str, value: f64, unit: &str| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {name:<24} {value:>10.6} {unit}");

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tch::Tensor;
-use tenon_core::config::options::Mode;
+use tenon_core::config::options::{Generate, Mode};
 use tenon_core::config::{Length, Rhythm, TrainSettings, Warmup};
 use tenon_core::data::rng::derive_seed;
 use tenon_core::data::{Batch, Loader, LoaderOptions, Order, Plan, PlanOptions, Prepared};
@@ -23,9 +23,10 @@ use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::model::Forward;
 
 use crate::checkpoint::{self, Best, Checkpoints, Seen, State};
-use crate::evaluate::{Evaluation, Stopped, batch_size, evaluate};
+use crate::evaluate::{Evaluation, How, Stopped, batch_size, evaluate};
 use crate::loss::LossMeter;
 use crate::optimizer::Optimizer;
+use crate::part::Part;
 use crate::report::Reporter;
 use crate::schedule;
 use crate::services;
@@ -48,8 +49,8 @@ pub struct Trainer<'a> {
     pub session: &'a mut Session,
     /// Encoded training examples.
     pub train: Arc<Prepared>,
-    /// Encoded validation examples.
-    pub validation: Option<Arc<Prepared>>,
+    /// The validation data.
+    pub validation: Option<Part>,
     /// The optimizer over the trainable parameters.
     pub optimizer: Optimizer,
     /// Where checkpoints go.
@@ -68,6 +69,8 @@ pub struct Trainer<'a> {
     before: Seen,
     /// The latest evaluation, and the step after which it was made.
     latest: Option<(u64, Evaluation)>,
+    /// Whether it left out text that is generated at the end.
+    partial: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -78,7 +81,7 @@ impl<'a> Trainer<'a> {
     pub fn new(
         session: &'a mut Session,
         train: Arc<Prepared>,
-        validation: Option<Arc<Prepared>>,
+        validation: Option<Part>,
         checkpoints: Checkpoints,
         report: Reporter,
         resume: bool,
@@ -91,7 +94,12 @@ impl<'a> Trainer<'a> {
         let mut optimizer = Optimizer::new(trainable)?;
         let mut state = State {
             settings: session.digest.clone(),
-            data: digest(&train, validation.as_deref()),
+            data: digest(
+                &train,
+                validation
+                    .as_ref()
+                    .and_then(|part| part.examples.as_deref()),
+            ),
             ..State::default()
         };
         let mut report = report;
@@ -120,6 +128,7 @@ impl<'a> Trainer<'a> {
             aside: 0.0,
             before,
             latest: None,
+            partial: false,
         };
         trainer.total = trainer.total_steps()?;
         ensure!(trainer.total > 0, "the settings ask for no training step");
@@ -371,8 +380,15 @@ impl<'a> Trainer<'a> {
         let Some(validation) = &self.validation else {
             return Ok(None);
         };
-        let batch = self.session.settings.evaluate.batch;
-        let found = evaluate(self.session, validation, batch, "evaluating", |_, _| Ok(()))?;
+        let settings = &self.session.settings.evaluate;
+        let how = How {
+            what: "evaluating",
+            generate: settings.generate == Generate::Always,
+            limit: settings.generate_limit.map(|limit| limit as usize),
+        };
+        let found = evaluate(self.session, validation, how, |_, _| Ok(()))?;
+        // Only what is as whole as at the end will do then.
+        self.partial = validation.prompts.is_some() && (!how.generate || how.limit.is_some());
         let step = self.state.position.step;
         let settings = self.session.settings.train.clone();
         let mut end = None;
@@ -461,7 +477,9 @@ impl<'a> Trainer<'a> {
             None => self.state.position.step,
         };
         match (self.latest.take(), &self.validation) {
-            (Some((made_after, found)), Some(_)) if made_after == step => Ok(Some(found)),
+            (Some((made_after, found)), Some(_)) if made_after == step && !self.partial => {
+                Ok(Some(found))
+            }
             (_, Some(validation)) => self.evaluate(validation, "validation").map(Some),
             (_, None) => Ok(None),
         }
@@ -471,9 +489,12 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// As for [`evaluate`].
-    pub fn evaluate(&self, prepared: &Arc<Prepared>, what: &str) -> Result<Evaluation> {
-        let batch = self.session.settings.evaluate.batch;
-        evaluate(self.session, prepared, batch, what, |_, _| Ok(()))
+    pub fn evaluate(&self, part: &Part, what: &str) -> Result<Evaluation> {
+        let how = How {
+            generate: self.session.settings.evaluate.generate != Generate::Never,
+            ..How::whole(what)
+        };
+        evaluate(self.session, part, how, |_, _| Ok(()))
     }
 }
 

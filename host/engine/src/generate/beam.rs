@@ -1,0 +1,333 @@
+//! Beam search, as `transformers` does it: also in groups (Vijayakumar et al. 2018) and with drawn tokens.
+//!
+//! Of each prompt `beams` texts are written on side by side. In each step the best `(1 + |eos|)·beams`
+//! continuations of all of them are looked at, so that enough are left when all of the best ones end. A text that
+//! ends is scored by the sum of its log-probabilities divided by `length ^ length_penalty`, and the best
+//! `beams` of those are kept. Groups of beams take their tokens one after the other; a token costs
+//! `diversity_penalty` for each beam of an earlier group that has just taken it.
+
+use anyhow::Result;
+use tenon_plugin_api::processor::Sequence;
+
+use super::decoder::{Decoder, Prompt, Target};
+use super::scores::{Best, log_softmax, log_sum, uniform};
+use super::single::ended;
+use super::strategy::Early;
+use super::{End, Engine, Written};
+use crate::evaluate::Stopped;
+use crate::services;
+
+/// What stands for "none": a score below every real one, as `transformers` has it.
+const NONE: f32 = -1.0e9;
+
+/// A text that is being written.
+#[derive(Clone)]
+struct Running {
+    tokens: Vec<u32>,
+    score: f32,
+    /// The row of the scores, and of the cache, that it goes on from.
+    row: usize,
+}
+
+/// A text that has ended, or a place for one.
+#[derive(Clone)]
+struct Finished {
+    tokens: Vec<u32>,
+    score: f32,
+    end: Option<End>,
+}
+
+/// One group of beams of one prompt.
+struct Group {
+    running: Vec<Running>,
+    finished: Vec<Finished>,
+    /// Whether a better text than those that ended is still likely.
+    open: bool,
+    done: bool,
+}
+
+/// A continuation of a running text.
+#[derive(Clone)]
+struct Candidate {
+    tokens: Vec<u32>,
+    score: f32,
+    row: usize,
+    end: Option<End>,
+}
+
+/// Writes the best [`returns`](super::Strategy::returns) texts for each prompt.
+pub fn run(
+    engine: &Engine<'_>,
+    target: &Target<'_>,
+    prompts: &[Prompt],
+    limits: &[usize],
+) -> Result<Vec<Vec<Written>>> {
+    let strategy = engine.strategy;
+    let most = limits.iter().copied().max().unwrap_or(0);
+    let mut decoder = Decoder::start(target, prompts, strategy.beams, most, false)?;
+    let mut groups: Vec<Vec<Group>> = (prompts.iter().enumerate())
+        .map(|(row, prompt)| groups(engine, prompt, row))
+        .collect();
+    loop {
+        if services::interrupted() {
+            return Err(Stopped.into());
+        }
+        for (index, prompt) in prompts.iter().enumerate() {
+            let mut search = Search {
+                engine,
+                prompt,
+                limit: limits[index],
+                decoder: &mut decoder,
+            };
+            search.advance(&mut groups[index])?;
+        }
+        // Every text that goes on, in order; its row in the next step is its place here.
+        let (mut rows, mut next) = (Vec::new(), Vec::new());
+        let open = groups.iter_mut().flatten().filter(|group| !group.done);
+        for running in open.flat_map(|group| &mut group.running) {
+            rows.push(running.row);
+            next.push(running.tokens.last().copied().unwrap_or_default());
+            running.row = rows.len() - 1;
+        }
+        if rows.is_empty() {
+            break;
+        }
+        decoder.select(&rows)?;
+        decoder.step(&next)?;
+    }
+    let texts = groups.into_iter().zip(prompts);
+    Ok(texts
+        .map(|(groups, prompt)| best(engine, groups, prompt))
+        .collect())
+}
+
+fn groups(engine: &Engine<'_>, prompt: &Prompt, row: usize) -> Vec<Group> {
+    let (count, beams) = (engine.strategy.groups, engine.strategy.beams);
+    let group = |_| {
+        // All but the first begin with nothing, so that they do not all write the same.
+        let running = |beam: usize| Running {
+            tokens: prompt.tokens.clone(),
+            score: if beam == 0 { 0.0 } else { NONE },
+            row,
+        };
+        let none = Finished {
+            tokens: Vec::new(),
+            score: NONE,
+            end: None,
+        };
+        Group {
+            running: (0..beams / count).map(running).collect(),
+            finished: vec![none; beams / count],
+            open: true,
+            done: false,
+        }
+    };
+    (0..count).map(group).collect()
+}
+
+/// One step of one prompt.
+struct Search<'a, 'd> {
+    engine: &'a Engine<'a>,
+    prompt: &'a Prompt,
+    limit: usize,
+    decoder: &'a mut Decoder<'d>,
+}
+
+impl Search<'_, '_> {
+    fn advance(&mut self, groups: &mut [Group]) -> Result<()> {
+        let mut taken = Vec::new();
+        for group in groups {
+            if group.done {
+                continue;
+            }
+            let candidates = self.candidates(&group.running, &taken)?;
+            self.finish(group, &candidates);
+            go_on(group, &candidates);
+            self.judge(group, &candidates);
+            let last = |running: &Running| running.tokens.last().copied();
+            taken.extend(group.running.iter().filter_map(last));
+        }
+        Ok(())
+    }
+
+    /// The best continuations of the running texts, in falling order.
+    fn candidates(&mut self, running: &[Running], taken: &[u32]) -> Result<Vec<Candidate>> {
+        let strategy = self.engine.strategy;
+        let keep = 2.max(1 + strategy.eos.len()) * running.len();
+        let mut best: Best<(usize, u32, f32)> = Best::new(keep);
+        let mut scratch = Vec::new();
+        for (beam, text) in running.iter().enumerate() {
+            let raw = self.decoder.logits.row(text.row);
+            let processed = !self.engine.chain.is_empty() || !taken.is_empty();
+            let (shift, log_sum) = if processed {
+                scratch.clear();
+                scratch.extend_from_slice(raw);
+                log_softmax(&mut scratch);
+                self.process(text, taken, &mut scratch)?;
+                (0.0, 0.0)
+            } else {
+                log_sum(raw)
+            };
+            let scores = if processed { &scratch[..] } else { raw };
+            let place = (text.tokens.len() * strategy.beams + beam) as u64;
+            add(
+                scores,
+                shift,
+                log_sum,
+                text.score,
+                &mut best,
+                |token, score| {
+                    let drawn = match strategy.sample {
+                        true => score + self.noise(place, token),
+                        false => score,
+                    };
+                    (drawn, (beam, token, score))
+                },
+            );
+        }
+        let candidate = |(_, (beam, token, score)): (f32, (usize, u32, f32))| {
+            let text: &Running = &running[beam];
+            let mut tokens = Vec::with_capacity(text.tokens.len() + 1);
+            tokens.extend_from_slice(&text.tokens);
+            tokens.push(token);
+            let end = ended(self.engine, &tokens[self.prompt.tokens.len()..], self.limit)?;
+            Ok(Candidate {
+                tokens,
+                score,
+                row: text.row,
+                end,
+            })
+        };
+        best.into_vec().into_iter().map(candidate).collect()
+    }
+
+    fn process(&self, text: &Running, taken: &[u32], scores: &mut [f32]) -> Result<()> {
+        let sequence = Sequence {
+            tokens: &text.tokens,
+            prompt: self.prompt.tokens.len(),
+            source: &self.prompt.source,
+            siblings: taken,
+        };
+        self.engine.chain.apply_one(sequence, scores)
+    }
+
+    /// What makes the largest scores a draw without replacement (Gumbel's trick).
+    fn noise(&self, place: u64, token: u32) -> f32 {
+        let number = self.prompt.number as u64;
+        let drawn = uniform(self.engine.strategy.seed, [number, place, u64::from(token)]);
+        -(-(drawn.max(f64::MIN_POSITIVE)).ln()).ln() as f32
+    }
+
+    /// Puts texts that have just ended among those that had, where they are better.
+    fn finish(&self, group: &mut Group, candidates: &[Candidate]) {
+        let strategy = self.engine.strategy;
+        let full = group.finished.iter().all(|text| text.end.is_some());
+        if !group.open || (full && strategy.early == Early::Enough) {
+            return;
+        }
+        let beams = group.running.len();
+        let ended = candidates
+            .iter()
+            .take(beams)
+            .filter(|text| text.end.is_some());
+        for text in ended {
+            let length = (text.tokens.len() - self.prompt.tokens.len()) as f64;
+            group.finished.push(Finished {
+                tokens: text.tokens.clone(),
+                score: text.score / length.powf(f64::from(strategy.length_penalty)) as f32,
+                end: text.end,
+            });
+        }
+        group.finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+        group.finished.truncate(beams);
+    }
+
+    /// Whether the group goes on.
+    fn judge(&self, group: &mut Group, candidates: &[Candidate]) {
+        let strategy = self.engine.strategy;
+        let written = group.running.first().map_or(0, |text| text.tokens.len()) as f64
+            - self.prompt.tokens.len() as f64;
+        let length = match strategy.early {
+            Early::Never if strategy.length_penalty > 0.0 => self.limit as f64,
+            _ => written,
+        };
+        let penalty = length.powf(f64::from(strategy.length_penalty)) as f32;
+        let possible = group.running.first().map_or(NONE, |text| text.score) / penalty;
+        let worst = group.finished.last().map_or(NONE, |text| text.score);
+        let beaten = |text: &Finished| possible > if text.end.is_some() { worst } else { NONE };
+        group.open = group.open && group.finished.iter().any(beaten);
+        let full = group.finished.iter().all(|text| text.end.is_some());
+        let stuck = candidates.iter().all(|text| text.end.is_some());
+        group.done = !group.open || (full && strategy.early == Early::Enough) || stuck;
+    }
+}
+
+/// Adds the continuations of one text that can be among the best.
+fn add(
+    scores: &[f32],
+    shift: f32,
+    log_sum: f32,
+    so_far: f32,
+    best: &mut Best<(usize, u32, f32)>,
+    entry: impl Fn(u32, f32) -> (f32, (usize, u32, f32)),
+) {
+    for (token, score) in scores.iter().enumerate() {
+        let score = ((score - shift) - log_sum) + so_far;
+        if score > f32::NEG_INFINITY {
+            let (rank, what) = entry(token as u32, score);
+            if rank > best.threshold() {
+                best.add(rank, what);
+            }
+        }
+    }
+}
+
+/// The best continuations that have not ended are written on.
+fn go_on(group: &mut Group, candidates: &[Candidate]) {
+    let beams = group.running.len();
+    let running = |text: &Candidate, score: f32| Running {
+        tokens: text.tokens.clone(),
+        score,
+        row: text.row,
+    };
+    let mut next: Vec<Running> = candidates
+        .iter()
+        .filter(|text| text.end.is_none())
+        .map(|text| running(text, text.score))
+        .collect();
+    // With a sharp processor there may be too few: what has ended then stands in, far behind.
+    let ended = candidates.iter().filter(|text| text.end.is_some());
+    next.extend(ended.map(|text| running(text, text.score + NONE)));
+    next.sort_by(|a, b| b.score.total_cmp(&a.score));
+    while next.len() < beams {
+        let Some(first) = next.first().or(group.running.first()).cloned() else {
+            break;
+        };
+        next.push(Running {
+            score: NONE,
+            ..first
+        });
+    }
+    next.truncate(beams);
+    group.running = next;
+}
+
+fn best(engine: &Engine<'_>, groups: Vec<Group>, prompt: &Prompt) -> Vec<Written> {
+    let mut texts: Vec<(Finished, End)> = groups
+        .into_iter()
+        .flat_map(|group| group.finished)
+        .filter_map(|text| text.end.map(|end| (text, end)))
+        .collect();
+    texts.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
+    texts.truncate(engine.strategy.returns);
+    let written = |(text, end): (Finished, End)| {
+        let kept = text.tokens.len() - usize::from(end == End::Eos);
+        Written {
+            tokens: text.tokens[prompt.tokens.len()..kept].to_vec(),
+            log_probs: Vec::new(),
+            score: Some(text.score),
+            end,
+        }
+    };
+    texts.into_iter().map(written).collect()
+}
