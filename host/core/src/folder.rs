@@ -8,6 +8,7 @@
 //!   metrics.jsonl       losses and scores; the same bytes whether or not the run was interrupted
 //!   events.jsonl        the same with times and speeds
 //!   summary.json        final scores, speeds, memory, parameters, seconds per phase
+//!   tokenizer/          the tokenizer, if the run trained one
 //!   state.json          labels and what else evaluation and prediction need
 //!   checkpoints/        step-00000120/ …, best/
 //!   model/ or adapter/  the result, as Hugging Face or PEFT lay it out
@@ -89,6 +90,12 @@ impl RunFolder {
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.root.join("state.json")
+    }
+
+    /// The tokenizer, if the run trained one.
+    #[must_use]
+    pub fn tokenizer(&self) -> PathBuf {
+        self.root.join("tokenizer")
     }
 
     /// The checkpoints.

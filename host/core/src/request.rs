@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::RunSettings;
+use crate::config::{RunSettings, TokenizerTrainSettings};
 use crate::registry::Search;
 
 /// Name of the engine's one entry.
@@ -78,6 +78,8 @@ pub enum Command {
     Predict(Box<PredictRequest>),
     /// `tenon merge`.
     Merge(Box<MergeRequest>),
+    /// `tenon tokenizer train` with a run file.
+    Tokenizer(Box<TokenizerRequest>),
 }
 
 /// Trains, and evaluates on the way.
@@ -191,6 +193,19 @@ pub struct MergeRequest {
     pub weights: Weights,
     /// The model folder to write, which must not exist.
     pub output: PathBuf,
+}
+
+/// Trains a tokenizer on a run's training data, which only the task tells how to read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenizerRequest {
+    /// The settings of the run.
+    pub settings: RunSettings,
+    /// What kind of tokenizer, and on which columns.
+    pub train: TokenizerTrainSettings,
+    /// The folder to write into.
+    pub output: PathBuf,
+    /// Whether standard output gets what was found, as JSON.
+    pub json: bool,
 }
 
 /// Whose weights evaluate or predict.

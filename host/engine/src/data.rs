@@ -17,6 +17,8 @@ use tenon_core::request::Split;
 use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
 use tenon_plugin_api::tensor::TensorMap;
 
+use crate::tokenizer::trained::Trained;
+
 /// The splits of a run's data; each holds different rows.
 #[derive(Clone, Default)]
 pub struct Splits {
@@ -159,6 +161,9 @@ pub struct Discovered {
     /// Kinds of the columns that the task leaves open.
     #[serde(default)]
     pub kinds: BTreeMap<String, ColumnKind>,
+    /// The tokenizer that was trained on it, before the run has a folder to keep it in.
+    #[serde(skip)]
+    pub tokenizer: Option<Trained>,
 }
 
 /// Rows that are looked at to tell what a column holds.

@@ -15,16 +15,23 @@ use tenon_plugin_api::tensor::TensorMap;
 
 use crate::params::Owner;
 use crate::session::Session;
+use crate::tokenizer::trained;
 use crate::weights::{self, Weights};
 
 /// Files of a tokenizer that a model folder carries along.
-const TOKENIZER_FILES: [&str; 6] = [
+const TOKENIZER_FILES: [&str; 12] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "chat_template.jinja",
     "vocab.txt",
     "vocab.json",
+    "target_vocab.json",
     "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "source.spm",
+    "target.spm",
 ];
 
 /// Writes the result: an adapter folder if the PEFT method has one, else a model folder. Returns
@@ -92,12 +99,13 @@ pub fn write_model(session: &Session, path: &Path) -> Result<()> {
                 params.map(|param| (param.name.clone(), &param.tensor)),
             )?;
         }
-        let source = session
-            .settings
-            .tokenizer
-            .path
-            .as_deref()
-            .or(session.pretrained.as_deref());
+        let source = trained::place(
+            &session.settings,
+            session.found.tokenizer.as_ref(),
+            session.pretrained.as_deref(),
+        )
+        .ok();
+        let source = source.as_deref();
         for name in TOKENIZER_FILES {
             let file = source.map(|source| match name {
                 _ if source.is_dir() => source.join(name),

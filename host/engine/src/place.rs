@@ -174,6 +174,9 @@ fn write_run_files(
         settings: session.digest.clone(),
     };
     let mut files = vec![(folder.pins(), pins.to_toml()?)];
+    if let Some(tokenizer) = &session.found.tokenizer {
+        tokenizer.keep(&folder.tokenizer())?;
+    }
     if earlier != Earlier::Continued {
         files.extend([
             (folder.origins(), request.run_file.with_origins.clone()),

@@ -1,5 +1,7 @@
 //! The tokenizer of a run, as plugins see it.
 
+pub mod trained;
+
 use anyhow::{Result, ensure};
 use tenon_core::data::{EncodeOptions, HfTokenizer, Tokenize, Truncation};
 use tenon_plugin_api::tokenizer::{self as api, HostTokenizer};
