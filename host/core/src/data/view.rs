@@ -85,17 +85,30 @@ impl View {
     pub fn scan<T: Send>(
         &self,
         map: impl Fn(usize, &[Record]) -> T + Sync,
+        fold: impl FnMut(T) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        self.scan_by(CHUNK, map, fold)
+    }
+
+    /// [`Self::scan`] in chunks of that many rows.
+    ///
+    /// # Errors
+    /// The first bad row, or the first error of `fold`.
+    pub fn scan_by<T: Send>(
+        &self,
+        size: usize,
+        map: impl Fn(usize, &[Record]) -> T + Sync,
         mut fold: impl FnMut(T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let read = |chunk: usize| {
-            let first = chunk * CHUNK;
+            let first = chunk * size;
             let mut reader = self.dataset.reader();
-            let rows = first..self.len().min(first + CHUNK);
+            let rows = first..self.len().min(first + size);
             let records: Result<Vec<_>, _> = rows.map(|row| self.read(&mut reader, row)).collect();
             records.map(|records| map(first, &records))
         };
         in_order(
-            self.len().div_ceil(CHUNK),
+            self.len().div_ceil(size),
             self.dataset.threads(),
             read,
             |made| fold(made?),

@@ -11,6 +11,9 @@ use super::error::ScoreError;
 use super::file::File;
 use crate::data::{DataError, Record, RowProblem, Value, View};
 
+/// Rows that metrics get at a time: enough for each of many threads.
+const BATCH: usize = 4096;
+
 /// A pass that is about to begin.
 pub(super) struct Pass<'a> {
     reading: &'a Reading,
@@ -122,7 +125,8 @@ impl<'a> Pass<'a> {
                 DataError::Cancelled
             })
         };
-        let result = predicted.scan(|first, records| self.batch(first, records), update);
+        let batch = |first: usize, records: &[Record]| self.batch(first, records);
+        let result = predicted.scan_by(BATCH, batch, update);
         match (fault, result) {
             (Some(error), _) => Err(error),
             (None, result) => result.map_err(|error| predictions.fault(error)),
