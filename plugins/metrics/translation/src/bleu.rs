@@ -65,7 +65,6 @@ pub enum Smooth {
 }
 
 /// BLEU of a corpus.
-#[derive(Debug)]
 pub struct Bleu(Corpus<Matches>);
 
 impl Metric for Bleu {
@@ -253,6 +252,7 @@ impl Measure for Matches {
         statistics: &mut [f64],
     ) {
         let (buffers, words) = (&mut scratch.buffers, &mut scratch.words);
+        words.begin();
         scratch.prediction.clear();
         self.read(prediction, buffers, words, &mut scratch.prediction);
         scratch.references.clear();

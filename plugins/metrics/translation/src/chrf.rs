@@ -47,7 +47,6 @@ pub struct ChrfOptions {
 }
 
 /// chrF of a corpus.
-#[derive(Debug)]
 pub struct Chrf(Corpus<Shared>);
 
 impl Metric for Chrf {
@@ -307,6 +306,7 @@ impl Measure for Shared {
         statistics: &mut [f64],
     ) {
         let words = &mut scratch.words;
+        words.begin();
         self.read(prediction, words, &mut scratch.prediction);
         scratch.statistics.resize(self.width(), 0.0);
         let only = references.len() == 1;

@@ -4,13 +4,13 @@
 //! stretch of them at a time; the sums are added up in order, so that the score does not depend
 //! on the threads.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::services;
 
 /// Segments that one thread counts at a time.
-const STRETCH: usize = 256;
+const STRETCH: usize = 64;
 
 /// Whether the score is that of the corpus or of its segments.
 #[derive(Options, Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub enum Level {
 
 /// Statistics of a segment, and the score of their sums.
 pub trait Measure: Send + Sync + 'static {
-    /// What a thread keeps from one segment to the next.
-    type Scratch: Default;
+    /// What a thread keeps from one segment to the next, and hands on to another.
+    type Scratch: Default + Send;
 
     /// The number of statistics.
     fn width(&self) -> usize;
@@ -43,8 +43,7 @@ pub trait Measure: Send + Sync + 'static {
 }
 
 /// A measure with what it has counted.
-#[derive(Debug)]
-pub struct Corpus<M> {
+pub struct Corpus<M: Measure> {
     measure: M,
     level: Level,
     sums: Vec<f64>,
@@ -52,6 +51,8 @@ pub struct Corpus<M> {
     /// Scores of segments, for [`Level::Sentence`].
     scores: Vec<f64>,
     references: References,
+    /// What no thread has at the moment.
+    scratches: Mutex<Vec<M::Scratch>>,
 }
 
 /// How many references segments have.
@@ -81,6 +82,7 @@ impl<M: Measure> Corpus<M> {
             segments: 0,
             scores: Vec::new(),
             references: References::Unknown,
+            scratches: Mutex::default(),
         }
     }
 
@@ -161,7 +163,7 @@ impl<M: Measure> Corpus<M> {
             references: References::Unknown,
             fault: None,
         };
-        let mut scratch = M::Scratch::default();
+        let mut scratch = self.scratches().pop().unwrap_or_default();
         let mut statistics = vec![0.0; width];
         for row in rows {
             let (prediction, references) = batch.get(row);
@@ -178,7 +180,13 @@ impl<M: Measure> Corpus<M> {
             }
             add(&mut counted.sums, &statistics);
         }
+        self.scratches().push(scratch);
         counted
+    }
+
+    fn scratches(&self) -> MutexGuard<'_, Vec<M::Scratch>> {
+        let scratches = self.scratches.lock();
+        scratches.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&mut self, sums: &[f64], scores: Vec<f64>, references: References) {

@@ -42,7 +42,6 @@ pub struct TerOptions {
 }
 
 /// TER of a corpus.
-#[derive(Debug)]
 pub struct Ter(Corpus<Edits>);
 
 impl Metric for Ter {
@@ -149,6 +148,7 @@ impl Measure for Edits {
         statistics: &mut [f64],
     ) {
         let (buffers, ids) = (&mut scratch.buffers, &mut scratch.words);
+        ids.begin();
         self.read(prediction, buffers, ids, &mut scratch.prediction);
         let count = references.len();
         let mut fewest = u64::MAX;
