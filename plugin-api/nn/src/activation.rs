@@ -50,6 +50,12 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The name that configurations use for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.__tenon_json().trim_matches('"')
+    }
+
     /// Applies it to each element of `x`, of any shape.
     ///
     /// # Errors

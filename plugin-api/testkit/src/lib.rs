@@ -48,6 +48,8 @@ pub mod metric;
 pub mod model;
 #[cfg(feature = "torch")]
 pub mod peft;
+#[cfg(feature = "torch")]
+pub mod pretrained;
 pub mod services;
 #[cfg(feature = "torch")]
 pub mod task;

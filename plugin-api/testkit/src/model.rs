@@ -15,6 +15,7 @@ use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::{Error, ErrorCode, Result};
 
 use crate::columns::Draws;
+use crate::pretrained::Naming;
 
 /// Builds a model on parameters in memory, with options as `config.json` or a run file would give
 /// them.
@@ -45,8 +46,22 @@ pub type Attachment = Box<dyn Fn(Vec<Tensor>, &Forward) -> Result<Vec<Tensor>> +
 #[derive(Default)]
 struct Store {
     given: BTreeMap<String, Tensor>,
+    /// Where `given` is all there is: what a folder of pretrained weights has.
+    pretrained: Option<Naming>,
     parameters: Vec<(ParamInfo, Tensor)>,
     sites: Vec<(SiteInfo, TensorMap, Slot)>,
+}
+
+impl Store {
+    /// What was given for a parameter.
+    fn find(&self, name: &str) -> Option<Tensor> {
+        let names = match &self.pretrained {
+            Some(naming) => naming.spellings(name),
+            None => vec![name.to_owned()],
+        };
+        let mut found = names.iter().filter_map(|name| self.given.get(name));
+        found.next().map(Tensor::shallow_clone)
+    }
 }
 
 type Slot = Arc<Mutex<Vec<Attachment>>>;
@@ -66,6 +81,17 @@ impl Weights {
     pub fn with(self, name: &str, value: Tensor) -> Self {
         lock(&self.store).given.insert(name.to_owned(), value);
         self
+    }
+
+    /// The tensors of a model's folder, by their names there; a parameter that is not among them is an error,
+    /// unless it is new.
+    pub(crate) fn of_folder(given: BTreeMap<String, Tensor>, naming: Naming) -> Self {
+        let weights = Self::default();
+        {
+            let mut store = lock(&weights.store);
+            (store.given, store.pretrained) = (given, Some(naming));
+        }
+        weights
     }
 
     /// The head that the model is told the task asks for.
@@ -171,10 +197,16 @@ impl BuildHost for Weights {
             // Tied parameters are asked for twice.
             return same_shape(name, &info.shape, shape).map(|()| tensor.shallow_clone());
         }
-        let tensor = match store.given.get(name) {
+        let tensor = match store.find(name) {
             Some(given) => {
                 same_shape(name, &given.size(), shape)?;
-                given.shallow_clone()
+                given
+            }
+            None if store.pretrained.is_some() && !new => {
+                return Err(Error::new(
+                    ErrorCode::Weights,
+                    format!("the pretrained weights lack {name}"),
+                ));
             }
             None => initialised(name, shape, init, self.seed)?,
         };
@@ -191,9 +223,14 @@ impl BuildHost for Weights {
     }
 
     fn tied(&mut self, name: &str, to: &str, shape: &[i64]) -> Result<Tensor> {
-        let given = lock(&self.store).given.contains_key(name);
-        let name = if given { name } else { to };
-        self.param(name, shape, Init::Zeros, false)
+        let first = self.param(to, shape, Init::Zeros, false)?;
+        let own = lock(&self.store).find(name);
+        match own {
+            Some(own) if own.size() != shape || !own.f_equal(&first)? => {
+                self.param(name, shape, Init::Zeros, false)
+            }
+            _ => Ok(first),
+        }
     }
 
     fn role(&mut self, name: &str, role: ParamRole) {
