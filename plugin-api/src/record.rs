@@ -46,6 +46,17 @@ impl RecordBatch {
         Ok(())
     }
 
+    /// The same records without the column of that name, if there is one.
+    #[must_use]
+    pub fn without(mut self, column: &str) -> Self {
+        if let Some(at) = self.raw.names.iter().position(|name| name == column) {
+            self.raw.names.remove(at);
+            self.raw.columns.remove(at);
+            self.raw.nulls.remove(at);
+        }
+        self
+    }
+
     /// The number of records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use tenon_plugin_api::record::{Examples, RecordBatch};
 use tenon_plugin_api::task::Task;
 use tenon_plugin_api::tch::Tensor;
 use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::tokenizer::Tokenizer;
 use tenon_plugin_api::values::Values;
 
 use crate::columns::Draws;
@@ -99,6 +100,57 @@ fn resolved(kind: ColumnKind) -> ColumnKind {
         ColumnKind::Auto => ColumnKind::Label,
         kind => kind,
     }
+}
+
+/// Packs examples of consecutive records into blocks, as a host does for training, each record a document; as they
+/// are, if the task does not pack. Fields of the blocks come in the order of the declaration.
+///
+/// # Panics
+/// A field has not one value for each token.
+#[track_caller]
+#[must_use]
+pub fn pack(info: &TaskInfo, examples: Examples, tokenizer: &Tokenizer<'_>) -> Examples {
+    let Some(pack) = &info.pack else {
+        return examples;
+    };
+    let separator = pack.separator.as_ref().and_then(|token| {
+        let id = tokenizer
+            .special(token)
+            .or_else(|| tokenizer.token_id(token));
+        id.map(i64::from)
+    });
+    let of = |name: &str, example: usize| examples.ints(name, example).unwrap_or_default();
+    let is_target = |name: &str| pack.target.as_deref() == Some(name);
+    let mut streams = vec![Vec::new(); info.fields.len()];
+    for example in 0..examples.len() {
+        for (field, stream) in info.fields.iter().zip(&mut streams) {
+            stream.extend_from_slice(of(&field.name, example));
+            let is_token = field.length || is_target(&field.name);
+            stream.extend(separator.map(|id| if is_token { id } else { 0 }));
+        }
+    }
+    let total = streams.first().map_or(0, Vec::len);
+    assert!(
+        streams.iter().all(|stream| stream.len() == total),
+        "fields that are packed need one value for each token"
+    );
+    let ahead = usize::from(pack.target.is_some());
+    let mut blocks = Examples::new();
+    for from in (0..total.saturating_sub(ahead)).step_by(pack.length) {
+        let to = (from + pack.length).min(total - ahead);
+        let mut block = blocks.example();
+        for (field, stream) in info.fields.iter().zip(&streams) {
+            let shifted = &stream[from + ahead..to + ahead];
+            block = match () {
+                () if is_target(&field.name) => block.ints(&field.name, shifted),
+                () if pack.sums.contains(&field.name) => {
+                    block.int(&field.name, shifted.iter().sum())
+                }
+                () => block.ints(&field.name, &stream[from..to]),
+            };
+        }
+    }
+    blocks
 }
 
 /// Collates examples as a host does: pads fields with several values to the longest, stacks the

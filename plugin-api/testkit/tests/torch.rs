@@ -181,7 +181,7 @@ impl<const MEAN: bool> Task for Classify<MEAN> {
                 kind: "label".into(),
                 labels: self.labels.clone(),
             },
-            metrics: Vec::new(),
+            ..TaskInfo::default()
         }
     }
 

@@ -13,6 +13,8 @@ mod options;
 mod peft;
 #[cfg(feature = "torch")]
 mod task;
+#[cfg(feature = "torch")]
+mod writing;
 
 pub use metric::{metric, metric_with};
 #[cfg(feature = "torch")]

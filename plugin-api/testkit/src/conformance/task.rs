@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tenon_plugin_api::host::TaskHandle;
-use tenon_plugin_api::info::{DataInfo, TaskInfo};
+use tenon_plugin_api::info::{DataInfo, FieldInfo, TaskInfo};
 use tenon_plugin_api::record::{Examples, RecordBatch};
 use tenon_plugin_api::task::Task;
 use tenon_plugin_api::tch::{Kind, Tensor};
@@ -13,10 +13,10 @@ use tenon_plugin_api::tokenizer::SharedTokenizer;
 use tenon_plugin_api::values::{ValueKind, Values};
 use tenon_plugin_api::{ErrorCode, Result};
 
-use super::declarations;
+use super::{declarations, writing};
 use crate::columns::Draws;
 use crate::metric::close;
-use crate::task::{collate, data_for, records_for, tokenizer};
+use crate::task::{collate, data_for, pack, records_for, tokenizer};
 
 /// What a battery cannot find in a task's declarations.
 pub struct TaskCase {
@@ -76,6 +76,10 @@ fn logits(info: &TaskInfo, batch: &TensorMap) -> TensorMap {
 /// says; that the loss is a sum (not a mean) with a weight, through which gradients flow; that
 /// there is a prediction an example, of the declared kind, with references where they are known.
 ///
+/// Of a task that has text written also its prompts: that they have the declared fields, fit into the model, and are
+/// the same with and without the columns of references. Of one that concludes: that there is one prediction a record,
+/// with as many references, from records in any grouping.
+///
 /// # Panics
 /// It does not pass.
 #[track_caller]
@@ -94,29 +98,40 @@ pub fn task_with<T: Task>(case: &TaskCase) {
     described::<T>(&info);
 
     let tokenizer = tokenizer().shared();
-    let encoded = task.encode(&case.records, &tokenizer);
-    let examples = crate::ok(encoded, "encoding");
-    fields(&info, &case.data, &examples);
-    concurrently(&task, &case.records, &tokenizer, &examples);
+    if !info.fields.is_empty() {
+        learning(&task, &info, case, &tokenizer);
+    }
+    if !info.prompt.is_empty() {
+        writing::prompts(&task, &info, case, &tokenizer);
+    }
+    if info.concludes {
+        writing::conclusions(&task, &info, case, &tokenizer);
+    }
+    wrong_records(&task, &info, &tokenizer);
+}
 
+/// What a task makes of records to learn from, and what it predicts of them.
+#[track_caller]
+fn learning(task: &TaskHandle, info: &TaskInfo, case: &TaskCase, tokenizer: &SharedTokenizer) {
+    let encoded = task.encode(&case.records, tokenizer);
+    let examples = crate::ok(encoded, "encoding");
+    concurrently(task, &case.records, tokenizer, &examples);
+    let packed = |examples| pack(info, examples, &tokenizer.as_tokenizer());
+    let examples = packed(examples);
+    fields(&info.fields, &case.data, &examples);
     let all: Vec<usize> = (0..examples.len()).collect();
     let batch = collate(&info.fields, &examples, &all);
-    loss(&task, &info, case, &examples);
-    predictions(&task, &info, case, &batch, true);
+    loss(task, info, case, &examples);
+    if info.prompt.is_empty() {
+        predictions(task, info, case, &batch, true);
 
-    let unlabelled = records_for(&info, 5, true);
-    let encoded = task.encode(&unlabelled, &tokenizer);
-    let examples = crate::ok(encoded, "encoding records for prediction");
-    let all: Vec<usize> = (0..examples.len()).collect();
-    predictions(
-        &task,
-        &info,
-        case,
-        &collate(&info.fields, &examples, &all),
-        false,
-    );
+        let encoded = task.encode(&unlabelled(info, case), tokenizer);
+        let examples = packed(crate::ok(encoded, "encoding records for prediction"));
+        let all: Vec<usize> = (0..examples.len()).collect();
+        let batch = collate(&info.fields, &examples, &all);
+        predictions(task, info, case, &batch, has_references(info, false));
+    }
 
-    wrong_records(&task, &tokenizer);
     let nothing = TensorMap::new();
     for (what, result) in [
         (
@@ -130,6 +145,20 @@ pub fn task_with<T: Task>(case: &TaskCase) {
     ] {
         not_a_panic(what, &crate::error(result, what));
     }
+}
+
+/// The case's records without the columns that prediction does without.
+pub(super) fn unlabelled(info: &TaskInfo, case: &TaskCase) -> RecordBatch {
+    let columns = info.columns.iter().filter(|column| !column.for_prediction);
+    columns.fold(case.records.clone(), |records, column| {
+        records.without(&column.name)
+    })
+}
+
+/// Whether there are references for records, which have all columns or only those for prediction: what they are made
+/// of may be among the latter.
+pub(super) fn has_references(info: &TaskInfo, all_columns: bool) -> bool {
+    all_columns || info.columns.iter().all(|column| column.for_prediction)
 }
 
 #[track_caller]
@@ -149,19 +178,15 @@ fn described<T: Task>(info: &TaskInfo) {
 }
 
 #[track_caller]
-fn fields(info: &TaskInfo, data: &DataInfo, examples: &Examples) {
+pub(super) fn fields(fields: &[FieldInfo], data: &DataInfo, examples: &Examples) {
     assert!(!examples.is_empty(), "no record became an example");
-    let declared: BTreeSet<_> = info
-        .fields
-        .iter()
-        .map(|field| field.name.as_str())
-        .collect();
+    let declared: BTreeSet<_> = fields.iter().map(|field| field.name.as_str()).collect();
     let made: BTreeSet<_> = examples.fields().collect();
     assert_eq!(
         made, declared,
         "fields of the examples, against those declared"
     );
-    for field in info.fields.iter().filter(|field| field.length) {
+    for field in fields.iter().filter(|field| field.length) {
         for example in 0..examples.len() {
             let length = examples.ints(&field.name, example).map_or(0, <[i64]>::len);
             assert!(
@@ -242,15 +267,15 @@ fn predictions(
 ) {
     let outputs = (case.outputs)(info, batch);
     let made = crate::ok(task.predict(&outputs, batch), "predicting");
-    let rows = outputs
-        .iter()
-        .next()
-        .map_or(0, |(_, output)| output.size()[0]);
+    let rows = batch.iter().next().map_or(0, |(_, field)| field.size()[0]);
     assert_eq!(
         made.predictions.len() as i64,
         rows,
         "predictions of a batch"
     );
+    if info.concludes {
+        return; // of these the predictions are made
+    }
     let kind = ValueKind::from_name(&info.output.kind);
     assert_eq!(made.predictions.kind(), kind, "kind of the predictions");
     assert_eq!(
@@ -266,13 +291,19 @@ fn predictions(
 
 /// Records without the columns that it reads are errors, not panics.
 #[track_caller]
-fn wrong_records(task: &TaskHandle, tokenizer: &SharedTokenizer) {
-    let encoded: Result<Examples> = task.encode(&RecordBatch::new(1), tokenizer);
+fn wrong_records(task: &TaskHandle, info: &TaskInfo, tokenizer: &SharedTokenizer) {
+    let encode = |records: &RecordBatch| -> Result<Examples> {
+        match info.prompt.is_empty() {
+            true => task.encode(records, tokenizer),
+            false => task.encode_prompt(records, tokenizer),
+        }
+    };
+    let encoded = encode(&RecordBatch::new(1));
     not_a_panic(
         "a record without columns",
         &crate::error(encoded, "a record without columns"),
     );
-    let none = task.encode(&RecordBatch::new(0), tokenizer);
+    let none = encode(&RecordBatch::new(0));
     assert!(
         crate::ok(none, "no records").is_empty(),
         "examples made of no record"
@@ -280,6 +311,6 @@ fn wrong_records(task: &TaskHandle, tokenizer: &SharedTokenizer) {
 }
 
 #[track_caller]
-fn not_a_panic(what: &str, error: &tenon_plugin_api::Error) {
+pub(super) fn not_a_panic(what: &str, error: &tenon_plugin_api::Error) {
     assert!(error.code() != ErrorCode::Panic, "{what}: {error:?}");
 }

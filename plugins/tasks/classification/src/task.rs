@@ -75,6 +75,7 @@ impl Task for Classification {
                 labels: self.labels.clone(),
             },
             metrics: default_metrics(self.problem),
+            ..TaskInfo::default()
         }
     }
 
