@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
+use super::text::squad::is_squad;
 
 /// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -25,10 +26,12 @@ pub enum FormatKind {
     Parquet,
     /// Running text: each file is a document, or several.
     Text,
+    /// SQuAD JSON: one row a question.
+    Squad,
 }
 
 impl FormatKind {
-    const NAMES: &'static str = "jsonl, csv, tsv, lines, parquet, text";
+    const NAMES: &'static str = "jsonl, csv, tsv, lines, parquet, text, squad";
 
     /// The format of a file name, and whether it is compressed with gzip.
     pub fn of(path: &Path) -> Option<(Self, bool)> {
@@ -142,6 +145,8 @@ pub enum Format {
         /// Its characters.
         encoding: Encoding,
     },
+    /// SQuAD JSON, one row a question.
+    Squad,
     /// Apache Parquet.
     Parquet,
     /// Running text, in the column `text`.
@@ -163,16 +168,17 @@ impl Format {
         let gzip = path
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let kind = options
-            .kind
-            .or(guess.map(|(kind, _)| kind))
-            .ok_or_else(|| {
-                let problem = format!(
-                    "no format is known for this file name; set `format` to one of {}",
-                    FormatKind::NAMES
-                );
-                DataError::format(path, problem)
-            })?;
+        let guess = match guess {
+            Some((FormatKind::Jsonl, gzip)) if is_squad(path, gzip) => Some(FormatKind::Squad),
+            guess => guess.map(|(kind, _)| kind),
+        };
+        let kind = options.kind.or(guess).ok_or_else(|| {
+            let problem = format!(
+                "no format is known for this file name; set `format` to one of {}",
+                FormatKind::NAMES
+            );
+            DataError::format(path, problem)
+        })?;
         if gzip && kind == FormatKind::Parquet {
             return Err(DataError::format(
                 path,
@@ -212,9 +218,13 @@ impl FormatOptions {
                 )?;
                 Ok(Format::Jsonl { encoding })
             }
-            FormatKind::Parquet => {
+            FormatKind::Parquet | FormatKind::Squad => {
+                let (name, format) = match kind {
+                    FormatKind::Parquet => ("parquet", Format::Parquet),
+                    _ => ("squad", Format::Squad),
+                };
                 self.refuse(
-                    "parquet",
+                    name,
                     &[
                         "delimiter",
                         "columns",
@@ -224,7 +234,7 @@ impl FormatOptions {
                         "documents",
                     ],
                 )?;
-                Ok(Format::Parquet)
+                Ok(format)
             }
             FormatKind::Lines => {
                 self.refuse("lines", &["header", "quoting", "documents"])?;

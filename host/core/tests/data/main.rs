@@ -4,6 +4,7 @@ mod faults;
 mod files;
 mod pipeline;
 mod running_text;
+mod squad;
 mod tokenizer;
 
 use std::fs;

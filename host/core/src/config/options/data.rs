@@ -122,7 +122,7 @@ impl Default for DataFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FormatName {
-    /// By the ending of the file's name.
+    /// By the ending of the file's name; SQuAD's `.json` by its beginning.
     #[default]
     Auto,
     /// One JSON object on each line.
@@ -138,6 +138,8 @@ pub enum FormatName {
     /// Running text in the column `text`, to be packed by a task such as `causal-lm`: each file is
     /// a document, or several.
     Text,
+    /// SQuAD's JSON, one row a question: columns `id`, `title`, `context`, `question` and `answers`.
+    Squad,
 }
 
 /// A format with what there is to say about it.
@@ -187,6 +189,7 @@ impl From<DataFormat> for FormatOptions {
                 FormatName::Lines => Some(FormatKind::Lines),
                 FormatName::Parquet => Some(FormatKind::Parquet),
                 FormatName::Text => Some(FormatKind::Text),
+                FormatName::Squad => Some(FormatKind::Squad),
             },
             delimiter: table.delimiter,
             columns: table.columns,

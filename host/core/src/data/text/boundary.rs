@@ -54,7 +54,9 @@ impl Rule {
                 documents: Documents::Paragraph,
                 ..
             } => Self::Paragraph,
-            Format::Jsonl { .. } | Format::Lines { .. } | Format::Parquet => Self::Line,
+            Format::Jsonl { .. } | Format::Lines { .. } | Format::Squad | Format::Parquet => {
+                Self::Line
+            }
         }
     }
 

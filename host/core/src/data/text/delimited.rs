@@ -86,7 +86,9 @@ impl Delimited {
                 *encoding,
                 vec![TEXT.to_owned()],
             ),
-            Format::Jsonl { .. } | Format::Parquet => unreachable!("formats without delimiters"),
+            Format::Jsonl { .. } | Format::Squad | Format::Parquet => {
+                unreachable!("formats without delimiters")
+            }
         };
         let path = start.rows().file.shown();
         check_names(&columns).map_err(|problem| DataError::format(&path, problem))?;

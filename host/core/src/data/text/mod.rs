@@ -1,4 +1,4 @@
-//! Text files (jsonl, csv, tsv, lines, running text): rows by number at any size, in flat memory.
+//! Text files (jsonl, csv, tsv, lines, running text, SQuAD): rows by number at any size, in flat memory.
 
 mod boundary;
 mod delimited;
@@ -6,6 +6,7 @@ mod index;
 mod jsonl;
 mod positioned;
 mod reader;
+pub(crate) mod squad;
 mod unpack;
 
 use std::borrow::Cow;
@@ -24,6 +25,8 @@ use super::value::{Projection, Record};
 /// A text file with the places of its rows.
 pub(crate) struct TextFile {
     rows: Rows,
+    /// Whether rows are lines of the file that the user knows.
+    is_lines: bool,
     parser: Parser,
     index: RowIndex,
 }
@@ -57,9 +60,19 @@ impl TextFile {
         threads: usize,
         unpacked: Option<&Path>,
     ) -> Result<Self, DataError> {
-        let file = match gzip {
-            true => unpack::unpack(path, unpacked)?,
-            false => PositionedFile::open(path)?,
+        if let (Format::Squad, Projection::Only { columns, required }) = (format, projection) {
+            let known = squad::COLUMNS.map(str::to_owned);
+            if let Some(missing) = columns[..*required]
+                .iter()
+                .find(|name| !known.contains(name))
+            {
+                return Err(DataError::missing_column(path, missing, &known));
+            }
+        }
+        let file = match (format, gzip) {
+            (Format::Squad, gzip) => squad::questions(path, gzip, unpacked)?,
+            (_, true) => unpack::unpack(path, unpacked)?,
+            (_, false) => PositionedFile::open(path)?,
         };
         let rows = Rows {
             file,
@@ -72,11 +85,16 @@ impl TextFile {
                 encoding: *encoding,
                 projection: projection.clone(),
             },
+            Format::Squad => Parser::Jsonl {
+                encoding: Encoding::Utf8,
+                projection: projection.clone(),
+            },
             _ => Parser::Delimited(Delimited::new(format, projection, &mut begin)?),
         };
         let index = RowIndex::build(&rows, begin.offset(), begin.line(), threads)?;
         Ok(Self {
             rows,
+            is_lines: *format != Format::Squad,
             parser,
             index,
         })
@@ -111,6 +129,9 @@ pub(crate) fn columns(
     }
     if let Format::Text { .. } = format {
         return Ok(vec![delimited::TEXT.to_owned()]);
+    }
+    if *format == Format::Squad {
+        return Ok(squad::COLUMNS.map(str::to_owned).to_vec());
     }
     let file = match gzip {
         true => unpack::unpack_start(path)?,
@@ -186,7 +207,7 @@ impl Cursor<'_> {
         let location = Location {
             path: rows.file.shown(),
             number: found.line,
-            is_line: true,
+            is_line: self.text.is_lines,
         };
         let parsed = found.bytes(rows).and_then(|bytes| match &self.text.parser {
             Parser::Jsonl {

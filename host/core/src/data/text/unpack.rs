@@ -1,4 +1,4 @@
-//! gzip files, unpacked once so that their rows can be read by position.
+//! gzip files, unpacked once so that their rows can be read by position; and whatever else is written out for that.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -18,9 +18,22 @@ const START: u64 = 4 << 20;
 /// Unpacks `path` into `folder`, where a later run finds it again, or into a temporary file that
 /// vanishes with the process.
 pub(super) fn unpack(path: &Path, folder: Option<&Path>) -> Result<PositionedFile, DataError> {
+    kept(path, folder, "unpacked", |source, target| {
+        copy(source, target, path, u64::MAX)
+    })
+}
+
+/// What `write` makes of the file at `path`: kept in `folder` under a name that ends in `kind`, or in a temporary
+/// file.
+pub(super) fn kept(
+    path: &Path,
+    folder: Option<&Path>,
+    kind: &str,
+    write: impl FnOnce(File, &mut File) -> Result<(), DataError>,
+) -> Result<PositionedFile, DataError> {
     let source = open(path)?;
     let kept = match folder {
-        Some(folder) => Some(folder.join(name_of(path, &source)?)),
+        Some(folder) => Some(folder.join(name_of(path, &source, kind)?)),
         None => None,
     };
     if let Some(file) = kept.as_deref().and_then(|kept| File::open(kept).ok()) {
@@ -30,7 +43,7 @@ pub(super) fn unpack(path: &Path, folder: Option<&Path>) -> Result<PositionedFil
         None => {
             let mut file = tempfile::tempfile()
                 .map_err(|source| DataError::io("make a temporary file to unpack", path, source))?;
-            copy(source, &mut file, path, u64::MAX)?;
+            write(source, &mut file)?;
             file
         }
         Some(kept) => {
@@ -38,7 +51,7 @@ pub(super) fn unpack(path: &Path, folder: Option<&Path>) -> Result<PositionedFil
             let failed = |source| DataError::io("unpack into", folder, source);
             fs::create_dir_all(folder).map_err(failed)?;
             let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-            copy(source, file.as_file_mut(), path, u64::MAX)?;
+            write(source, file.as_file_mut())?;
             file.persist(kept).map_err(|error| failed(error.error))?
         }
     };
@@ -83,8 +96,8 @@ fn copy(source: File, target: &mut File, path: &Path, limit: u64) -> Result<(), 
     Ok(())
 }
 
-/// A name that changes when the packed file does.
-fn name_of(path: &Path, file: &File) -> Result<String, DataError> {
+/// A name that changes when the file at `path` does.
+fn name_of(path: &Path, file: &File, kind: &str) -> Result<String, DataError> {
     let failed = |source| DataError::io("read", path, source);
     let metadata = file.metadata().map_err(failed)?;
     let modified = metadata
@@ -100,5 +113,5 @@ fn name_of(path: &Path, file: &File) -> Result<String, DataError> {
         modified.as_nanos()
     );
     let digest = Sha256::digest(identity.as_bytes());
-    Ok(hex(&digest[..16]) + ".unpacked")
+    Ok(format!("{}.{kind}", hex(&digest[..16])))
 }
