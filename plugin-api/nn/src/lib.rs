@@ -7,6 +7,7 @@
 mod activation;
 pub mod attention;
 pub mod bridge;
+pub mod causal;
 mod decode;
 mod dropout;
 mod embedding;
@@ -18,7 +19,9 @@ pub mod optim;
 mod packing;
 mod product;
 mod rotary;
+mod sides;
 mod simd;
+mod sites;
 
 pub use activation::Activation;
 pub use attention::{Attention, Sight};
@@ -30,3 +33,5 @@ pub use loss::{IGNORED, counted, cross_entropy, token_loss};
 pub use norm::{LayerNorm, RmsNorm};
 pub use packing::{Packing, Spans};
 pub use rotary::{Rotary, Scaling, Turns};
+pub use sides::Side;
+pub use sites::{EmbeddingSite, KeyValueSite, OutputSite};

@@ -83,9 +83,9 @@ pub fn counted(logits: &Tensor, labels: &Tensor) -> ApiResult<(Tensor, Tensor)> 
     let kept = labels.f_index_select(0, &places)?;
     let (found, n) = (logits.size(), kept.size()[0]);
     let vocab = found.last().copied().unwrap_or(0);
-    let logits = match found.as_slice() {
-        &[rows, _] if rows == n => logits.shallow_clone(),
-        &[batch, time, _] if batch * time == labels.size()[0] => {
+    let logits = match *found.as_slice() {
+        [rows, _] if rows == n => logits.shallow_clone(),
+        [batch, time, _] if batch * time == labels.size()[0] => {
             logits.f_reshape([-1, vocab])?.f_index_select(0, &places)?
         }
         _ => bail!(

@@ -90,6 +90,19 @@ impl Spans {
         }
     }
 
+    /// The rows of `own` among those of `self`, which are the same sequences with tokens put before them: `[self.rows(),
+    /// width]` to `[own.rows(), width]`.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn without_front(&self, x: &Tensor, own: &Self) -> Result<Tensor, TchError> {
+        if self == own {
+            return Ok(x.shallow_clone());
+        }
+        let (front, longest) = (self.longest() - own.longest(), own.longest());
+        own.unpad(&self.pad(x)?.f_narrow(1, front, longest)?)
+    }
+
     /// The first token of each sequence: `[sequences]`, int64, indices into packed tokens.
     ///
     /// # Errors
@@ -106,6 +119,25 @@ impl Spans {
     pub fn lasts(&self, device: Device) -> Result<Tensor, TchError> {
         let lasts: Vec<i64> = self.starts[1..].iter().map(|end| end - 1).collect();
         Tensor::f_from_slice(&lasts)?.f_to_device(device)
+    }
+
+    /// The last token of each sequence that is not `padding`, among the packed `ids` `[rows]`; the last where all
+    /// are, or without `padding`: `[sequences]`, int64.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn lasts_but(&self, ids: &Tensor, padding: Option<i64>) -> Result<Tensor, TchError> {
+        let Some(padding) = padding else {
+            return self.lasts(ids.device());
+        };
+        let numbers = Vec::<i64>::try_from(&ids.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?)?;
+        let last = |pair: &[i64]| {
+            let tokens = (pair[0]..pair[1]).zip(&numbers[pair[0] as usize..]);
+            let real = tokens.filter(|(_, id)| **id != padding).last();
+            real.map_or(pair[1] - 1, |(at, _)| at)
+        };
+        let lasts: Vec<i64> = self.starts.windows(2).map(last).collect();
+        Tensor::f_from_slice(&lasts)?.f_to_device(ids.device())
     }
 
     /// The place of each row in its sequence, from 0: `[rows]`; 0 in the filler.

@@ -1,0 +1,177 @@
+//! The model: embeddings, layers, the last norm and a head.
+
+use tenon_nn::causal::{self, Reading, Tokens};
+use tenon_nn::{Dropout, Embedding, EmbeddingSite, LayerNorm, Spans};
+use tenon_plugin_api::model::prelude::*;
+
+use crate::block::Block;
+use crate::head::{self, Head};
+use crate::options::Config;
+
+/// GPT-2 with or without a head.
+pub struct Gpt2 {
+    words: Embedding,
+    site: EmbeddingSite,
+    positions: Embedding,
+    dropout: f64,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    head: Head,
+    max_length: i64,
+}
+
+impl Model for Gpt2 {
+    const ID: &'static str = "gpt2";
+    const ABOUT: &'static str =
+        "GPT-2 decoder with heads for the next token and for classification (Radford et al. 2019)";
+    const MODEL_TYPES: &'static [&'static str] = &["gpt2"];
+    const OFFERS: &'static [&'static str] = &[head::TOKENS, head::SEQUENCES];
+    const INPUTS: &'static [&'static str] = &["input_ids", "attention_mask?", "labels?"];
+    const BASE_PREFIX: &'static str = "transformer";
+    const SITES: &'static [SiteDeclaration] = &SITES;
+    type Options = Config;
+
+    fn build(config: Config, build: &Build) -> Result<Self> {
+        config.check()?;
+        let (hidden, std) = (config.n_embd, config.initializer_range);
+        let base = build.sub("transformer");
+        let words = Embedding::new(&base.sub("wte"), config.vocab_size, hidden, std)?;
+        let site = EmbeddingSite::new(&base.sub("wte"), "embeddings", &words.weight)?;
+        let positions = Embedding::new(&base.sub("wpe"), config.n_positions, hidden, std)?;
+        let block = |number| Block::new(&config, number, &base.sub(format!("h.{number}")));
+        let blocks = (0..config.n_layer).map(block).collect::<Result<_>>()?;
+        Ok(Self {
+            head: Head::new(&config, &words.weight, build)?,
+            words,
+            site,
+            positions,
+            dropout: config.embd_pdrop,
+            blocks,
+            norm: LayerNorm::new(&base.sub("ln_f"), hidden, config.layer_norm_epsilon)?,
+            max_length: config.n_positions,
+        })
+    }
+
+    fn describe(&self) -> ModelInfo {
+        let mut config = serde_json::Map::new();
+        config.insert("model_type".into(), "gpt2".into());
+        ModelInfo {
+            architecture: self.head.architecture().into(),
+            max_length: self.max_length as usize,
+            config,
+        }
+    }
+
+    fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
+        let (tokens, packing) = Tokens::sequences(inputs)?;
+        causal::seed(forward, tokens.ids.device());
+        let (x, spans) = self.embed(&tokens, packing.spans(), forward)?;
+        let hidden = self.read(x, &mut Reading::Sequences(&spans), forward)?;
+        let hidden = spans.without_front(&hidden, packing.spans())?;
+        let hidden = self.norm.forward(&hidden)?;
+        let labels = inputs.get("labels");
+        (self.head).forward(&hidden, &tokens.ids, &packing, labels, forward)
+    }
+
+    fn prefill(
+        &self,
+        inputs: &TensorMap,
+        cache: &mut Cache,
+        forward: &Forward,
+    ) -> Result<TensorMap> {
+        let (tokens, packing) = Tokens::prompts(inputs, cache)?;
+        let spans = packing.spans();
+        let (x, grown) = self.embed(&tokens, spans, forward)?;
+        if grown != *spans {
+            return Err(causal::nothing_before("embeddings"));
+        }
+        let wants_hidden = cache.wants_hidden();
+        let x = self.read(x, &mut Reading::Prompts(spans, cache), forward)?;
+        let lasts = spans.lasts(x.device())?;
+        let last = self.norm.forward(&x.f_index_select(0, &lasts)?)?; // [prompts, hidden]
+        let outputs = TensorMap::new().with("logits", self.head.next(&last)?);
+        Ok(match wants_hidden {
+            true => outputs.with("hidden", packing.unpack(&self.norm.forward(&x)?)?),
+            false => outputs,
+        })
+    }
+
+    fn step(&self, inputs: &TensorMap, cache: &mut Cache, forward: &Forward) -> Result<TensorMap> {
+        let tokens = Tokens::next(inputs, cache)?;
+        let ones = Spans::from_lengths(&vec![1; tokens.positions.len()]);
+        let (x, grown) = self.embed(&tokens, &ones, forward)?;
+        if grown != ones {
+            return Err(causal::nothing_before("embeddings"));
+        }
+        let wants_hidden = cache.wants_hidden();
+        let x = self.read(x, &mut Reading::Next(cache), forward)?;
+        let hidden = self.norm.forward(&x)?; // [rows, hidden]
+        let outputs = TensorMap::new().with("logits", self.head.next(&hidden)?);
+        Ok(match wants_hidden {
+            true => outputs.with("hidden", hidden),
+            false => outputs,
+        })
+    }
+}
+
+impl Gpt2 {
+    /// What the tokens, in sequences at `spans`, enter the first layer as: `[rows, hidden]`, and where the
+    /// sequences lie then, which is elsewhere when what is attached has put tokens before them.
+    fn embed(&self, tokens: &Tokens, spans: &Spans, forward: &Forward) -> Result<(Tensor, Spans)> {
+        let words =
+            (self.words.forward(&tokens.ids)).context("looking up input_ids in the vocabulary")?;
+        let (words, grown) = self.site.forward(words, spans, forward)?;
+        let numbers;
+        let tokens = match grown == *spans {
+            true => tokens,
+            false => {
+                numbers = Tokens {
+                    ids: tokens.ids.shallow_clone(),
+                    positions: grown.positions(),
+                };
+                &numbers
+            }
+        };
+        tokens.within(self.max_length, Self::ID, "n_positions")?;
+        let positions = self.positions.forward(&tokens.places()?)?;
+        let x = words.f_add(&positions)?;
+        Ok((Dropout::next(forward, self.dropout).apply(&x)?, grown))
+    }
+
+    /// Passes `x` `[rows, hidden]` through the layers.
+    fn read(&self, x: Tensor, reading: &mut Reading<'_>, forward: &Forward) -> Result<Tensor> {
+        (self.blocks.iter()).try_fold(x, |x, block| block.forward(&x, reading, forward))
+    }
+}
+
+const SITES: [SiteDeclaration; 9] = [
+    site("embeddings", "transformer.wte", "embedding"),
+    site(
+        "query_key_value",
+        "transformer.h.{layer}.attn.c_attn",
+        "linear",
+    ),
+    site("key_value", "transformer.h.{layer}.attn", "key_value"),
+    site(
+        "attention_output",
+        "transformer.h.{layer}.attn.c_proj",
+        "linear",
+    ),
+    site(
+        "attention_sublayer",
+        "transformer.h.{layer}.attn.resid_dropout",
+        "output",
+    ),
+    site("intermediate", "transformer.h.{layer}.mlp.c_fc", "linear"),
+    site("output", "transformer.h.{layer}.mlp.c_proj", "linear"),
+    site(
+        "feed_forward_sublayer",
+        "transformer.h.{layer}.mlp.dropout",
+        "output",
+    ),
+    site("classifier", "score", "linear"),
+];
+
+const fn site(role: &'static str, path: &'static str, kind: &'static str) -> SiteDeclaration {
+    SiteDeclaration { role, path, kind }
+}
