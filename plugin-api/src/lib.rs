@@ -35,6 +35,7 @@ pub mod options;
 pub mod peft;
 pub mod processor;
 pub mod record;
+pub mod resample;
 pub mod services;
 #[cfg(feature = "torch")]
 pub mod task;

@@ -15,8 +15,9 @@ use crate::abi::{AbiResult, RBox, TD_Opaque, from_json, to_json};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::panic::{discard, guard};
+use crate::resample::{Draws, Resampling};
 use crate::values::{Texts, ValueKind, Values};
-use abi_stable::std_types::{RStr, RString};
+use abi_stable::std_types::{RSlice, RStr, RString, RVec};
 
 /// What a metric author imports.
 pub mod prelude {
@@ -26,6 +27,7 @@ pub mod prelude {
     };
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
     pub use crate::options::{Column, Options};
+    pub use crate::resample::{Draws, Resampling};
     pub use crate::values::{Texts, ValueKind, Values};
     pub use crate::{bail, ensure, register};
 }
@@ -67,6 +69,26 @@ pub trait Metric: Sized + Send + 'static {
 
     /// The scores of all that was seen.
     fn compute(&self) -> Scores;
+
+    /// Told once before the first batch that [`Self::resample`] will be asked, so that a metric
+    /// keeps what it needs of each example only then. Answers whether it can.
+    fn keep_examples(&mut self) -> bool {
+        false
+    }
+
+    /// The scores of other choices of the examples than all that were seen: for confidence
+    /// intervals, and to test whether systems differ.
+    ///
+    /// For each draw the values of the first scores of [`Self::compute`], in their order; those
+    /// that are left out have no interval. `draws.iter().map(|draw| …).collect()` does it, and
+    /// [`parallel_chunks`](crate::services::parallel_chunks) does it on the host's threads. Asked
+    /// any number of times, after the last batch.
+    ///
+    /// # Errors
+    /// The metric cannot, which is the default.
+    fn resample(&self, _draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        Err(not_resampled())
+    }
 }
 
 /// What a task puts out, told to metrics before the first batch.
@@ -501,6 +523,10 @@ impl<M: Metric> Adapter<M> {
     }
 }
 
+pub(crate) fn not_resampled() -> Error {
+    Error::unsupported("the metric cannot score draws of examples")
+}
+
 fn released() -> Error {
     Error::unsupported("the metric was merged into another and is empty")
 }
@@ -550,6 +576,28 @@ impl<M: Metric> MetricObject for Adapter<M> {
         guard(M::ID, || {
             let metric = self.metric.as_ref().ok_or_else(released)?;
             to_json(&metric.compute())
+        })
+    }
+
+    fn keep_examples(&mut self) -> AbiResult<bool> {
+        guard(M::ID, || Ok(self.metric()?.keep_examples()))
+    }
+
+    fn resample(
+        &self,
+        examples: RSlice<'_, u32>,
+        size: u64,
+        exchange: bool,
+    ) -> AbiResult<RVec<RVec<f64>>> {
+        guard(M::ID, || {
+            let how = match exchange {
+                true => Resampling::Exchange,
+                false => Resampling::Bootstrap,
+            };
+            let draws = Draws::new(examples.as_slice(), size as usize, how);
+            let metric = self.metric.as_ref().ok_or_else(released)?;
+            let values = metric.resample(draws)?;
+            Ok(values.into_iter().map(RVec::from).collect())
         })
     }
 }

@@ -4,10 +4,11 @@ use std::any::TypeId;
 use std::ffi::c_void;
 use std::sync::atomic::AtomicU8;
 
-use abi_stable::std_types::{RStr, RString};
+use abi_stable::std_types::{RSlice, RStr, RString, RVec};
 use abi_stable::{StableAbi, sabi_trait};
 
 use super::AbiResult;
+use crate::metric::not_resampled;
 use crate::panic::discard;
 use crate::values::Values;
 
@@ -95,4 +96,16 @@ pub trait MetricObject: Send {
     fn begin(&mut self, output: RStr<'_>) -> AbiResult<()>;
     #[sabi(last_prefix_field)]
     fn compute(&self) -> AbiResult<RString>;
+    fn keep_examples(&mut self) -> AbiResult<bool> {
+        AbiResult::ROk(false)
+    }
+    /// `examples`: draws of `size` examples each, for each draw the values of scores.
+    fn resample(
+        &self,
+        _examples: RSlice<'_, u32>,
+        _size: u64,
+        _exchange: bool,
+    ) -> AbiResult<RVec<RVec<f64>>> {
+        AbiResult::RErr(not_resampled().into())
+    }
 }

@@ -1,17 +1,19 @@
 //! Components as a host holds and calls them.
 
-use abi_stable::std_types::RSliceMut;
+use abi_stable::std_types::{RSliceMut, RVec};
 
 use super::Component;
 use crate::abi::processor::RawSequence;
 use crate::abi::root::{BoxedMetric, BoxedProcessor, BoxedTask};
 use crate::abi::task::RawExamples;
 use crate::abi::{from_json, to_json};
+use crate::ensure;
 use crate::error::{Error, Result};
 use crate::info::{DataInfo, OutputInfo, TaskInfo};
 use crate::metric::{Metric, Scores};
 use crate::processor::{Decoding, Processor, Sequence};
 use crate::record::{Examples, RecordBatch};
+use crate::resample::{Draws, Resampling};
 use crate::tokenizer::SharedTokenizer;
 use crate::values::Values;
 
@@ -73,6 +75,34 @@ impl MetricHandle {
     /// The metric failed.
     pub fn compute(&self) -> Result<Scores> {
         from_json(self.from.answer(self.object.compute())?.as_str())
+    }
+
+    /// Has it keep what scoring draws needs of each example; whether it can. Before the first
+    /// batch.
+    ///
+    /// # Errors
+    /// The metric failed.
+    pub fn keep_examples(&mut self) -> Result<bool> {
+        self.from.answer(self.object.keep_examples())
+    }
+
+    /// For each draw of examples the values of the first scores, in the order of
+    /// [`Self::compute`].
+    ///
+    /// # Errors
+    /// The metric cannot, it failed, or it has not answered every draw.
+    pub fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        let (examples, size) = draws.raw();
+        let exchange = draws.how() == Resampling::Exchange;
+        let values = self.object.resample(examples.into(), size as u64, exchange);
+        let values = self.from.answer(values)?;
+        let (asked, answered) = (draws.len(), values.len());
+        ensure!(
+            asked == answered,
+            Data,
+            "{answered} answers for {asked} draws of examples"
+        );
+        Ok(values.into_iter().map(RVec::into_vec).collect())
     }
 }
 

@@ -57,11 +57,11 @@ fn main() {
             "pub fn later(value: u64) -> Option<u64> {\n    host()?.later().map(|later| later(value))\n}\n\n\
              /// A seed derived from",
         ),
-        // A component's object: the metric's has no defaulted method yet, so it ends the trait.
+        // A component's object, behind the metric's last method.
         (
             "abi/metric.rs",
-            "    fn compute(&self) -> AbiResult<RString>;\n}\n",
-            format!("    fn compute(&self) -> AbiResult<RString>;\n{defaulted}").leak(),
+            "        AbiResult::RErr(not_resampled().into())\n    }\n}\n",
+            format!("        AbiResult::RErr(not_resampled().into())\n    }}\n{defaulted}").leak(),
         ),
         (
             "metric.rs",

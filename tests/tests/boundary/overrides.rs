@@ -10,6 +10,7 @@ use tenon_plugin_api::info::{DataInfo, ModelView, OutputInfo};
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::processor::{Decoding, Sequence};
 use tenon_plugin_api::record::RecordBatch;
+use tenon_plugin_api::resample::{Draws, Resampling};
 use tenon_plugin_api::tch::Tensor;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::values::Values;
@@ -42,6 +43,11 @@ fn every_overridden_default_is_reached() {
     metric.begin(&output).expect("it begins");
     let told = metric.compute().expect("scores").get("told");
     see("Metric::begin", told == Some(2.0));
+    let kept = metric.keep_examples().expect("an answer");
+    see("Metric::keep_examples", kept);
+    let draws = Draws::new(&[0, 1, 7, 7], 2, Resampling::Exchange);
+    let sums = metric.resample(draws).expect("scores");
+    see("Metric::resample", sums == [[1.0, 1.0], [14.0, 1.0]]);
 
     let mut task = plugin.task("prepared", "{}").expect("a task");
     let data = DataInfo {

@@ -10,6 +10,7 @@ use tenon_plugin_api::info::{DataInfo, ModelView, OutputInfo};
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::processor::{Decoding, Sequence};
 use tenon_plugin_api::record::RecordBatch;
+use tenon_plugin_api::resample::{Draws, Resampling};
 use tenon_plugin_api::tch::{Device, Kind, Tensor};
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::values::Values;
@@ -26,11 +27,14 @@ pub fn metric(plugin: &Plugin, options: &str) -> Result<()> {
     let pair = Values::labels([1]);
     let mut metric = plugin.metric("faulty-metric", options)?;
     metric.begin(&OutputInfo::default())?;
+    assert!(metric.keep_examples()?);
     metric.update(&pair, &pair)?;
     let mut other = plugin.metric("faulty-metric", "{}")?;
     other.update(&pair, &pair)?;
     metric.merge(other)?;
     assert_eq!(metric.compute()?.get("seen"), Some(2.0));
+    let draws = Draws::new(&[0, 1, 1, 1], 2, Resampling::Bootstrap);
+    assert_eq!(metric.resample(draws)?, [[2.0], [2.0]]);
     Ok(())
 }
 
@@ -117,12 +121,14 @@ pub fn peft(plugin: &Plugin, options: &str) -> Result<()> {
 type Use = fn(&Plugin, &str) -> Result<()>;
 
 /// Every method that can panic, as the options of the component name it, and what uses it.
-const METHODS: [(&str, &str, Use); 32] = [
+const METHODS: [(&str, &str, Use); 34] = [
     ("Metric", "new", metric),
     ("Metric", "begin", metric),
     ("Metric", "update", metric),
     ("Metric", "merge", metric),
     ("Metric", "compute", metric),
+    ("Metric", "keep_examples", metric),
+    ("Metric", "resample", metric),
     ("Task", "new", task),
     ("Task", "describe", task),
     ("Task", "prepare", task),

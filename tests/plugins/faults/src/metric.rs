@@ -39,4 +39,14 @@ impl Metric for FaultyMetric {
         self.faults.panic_at("compute");
         Scores::one("seen", self.seen as f64)
     }
+
+    fn keep_examples(&mut self) -> bool {
+        self.faults.panic_at("keep_examples");
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.faults.at("resample")?;
+        Ok(draws.iter().map(|draw| vec![draw.len() as f64]).collect())
+    }
 }

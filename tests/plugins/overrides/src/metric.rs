@@ -1,4 +1,4 @@
-//! Overrides `begin`.
+//! Overrides what a metric need not say.
 
 use tenon_plugin_api::metric::prelude::*;
 
@@ -28,5 +28,15 @@ impl Metric for Told {
 
     fn compute(&self) -> Scores {
         Scores::one("told", self.0 as f64)
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        let sum = |draw: &[u32]| draw.iter().map(|example| f64::from(*example)).sum();
+        let exchange = f64::from(draws.how() == Resampling::Exchange);
+        Ok(draws.iter().map(|draw| vec![sum(draw), exchange]).collect())
     }
 }
