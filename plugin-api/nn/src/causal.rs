@@ -31,16 +31,27 @@ impl Tokens {
     /// No `input_ids`, shapes that do not fit, a row without tokens, and those of libtorch.
     pub fn sequences(inputs: &TensorMap) -> Result<(Self, Packing)> {
         let ids = inputs.require("input_ids")?;
-        let [batch, time] = matrix(ids)?;
-        let packing = match inputs.get("attention_mask") {
-            None => Packing::full(batch, time, ids.device())?,
-            Some(mask) if mask.size() == ids.size() => Packing::from_mask(mask)?,
-            Some(mask) => bail!(
+        Self::left(ids, "input_ids", |ids| match inputs.get("attention_mask") {
+            Some(mask) if mask.size() != ids.size() => bail!(
                 Tensor,
                 "expected attention_mask to have the shape of input_ids, {:?}; found {:?}",
                 ids.size(),
                 mask.size()
             ),
+            mask => Ok(mask.map(Tensor::shallow_clone)),
+        })
+    }
+
+    /// What a mask leaves of `ids` `[batch, time]`, which came in the input `name`.
+    pub(crate) fn left(
+        ids: &Tensor,
+        name: &str,
+        mask: impl FnOnce(&Tensor) -> Result<Option<Tensor>>,
+    ) -> Result<(Self, Packing)> {
+        let [batch, time] = matrix(ids, name)?;
+        let packing = match mask(ids)? {
+            Some(mask) => Packing::from_mask(&mask)?,
+            None => Packing::full(batch, time, ids.device())?,
         };
         Ok((Self::packed(ids, &packing)?, packing))
     }
@@ -51,8 +62,12 @@ impl Tokens {
     /// # Errors
     /// As [`Tokens::sequences`]; another number of prompts than the cache has rows; a cache that is not empty.
     pub fn prompts(inputs: &TensorMap, cache: &Cache) -> Result<(Self, Packing)> {
-        let ids = inputs.require("input_ids")?;
-        let [prompts, time] = matrix(ids)?;
+        Self::prompts_of(inputs.require("input_ids")?, "input_ids", cache)
+    }
+
+    /// Prompts, which came in the input `name`.
+    pub(crate) fn prompts_of(ids: &Tensor, name: &str, cache: &Cache) -> Result<(Self, Packing)> {
+        let [prompts, time] = matrix(ids, name)?;
         ensure!(
             prompts == cache.rows() && cache.length() == 0,
             Tensor,
@@ -114,10 +129,13 @@ impl Tokens {
     }
 }
 
-fn matrix(ids: &Tensor) -> Result<[i64; 2]> {
+fn matrix(ids: &Tensor, name: &str) -> Result<[i64; 2]> {
     match ids.size().as_slice() {
-        &[batch, time] => Ok([batch, time]),
-        found => bail!(Tensor, "expected input_ids [batch, time], found {found:?}"),
+        &[batch, time] if time > 0 => Ok([batch, time]),
+        found => bail!(
+            Tensor,
+            "expected {name} [batch, time] of at least one token, found {found:?}"
+        ),
     }
 }
 

@@ -33,5 +33,4 @@ pub use loss::{IGNORED, counted, cross_entropy, token_loss};
 pub use norm::{LayerNorm, RmsNorm};
 pub use packing::{Packing, Spans};
 pub use rotary::{Rotary, Scaling, Turns};
-pub use sides::Side;
 pub use sites::{EmbeddingSite, KeyValueSite, OutputSite};

@@ -1,156 +1,55 @@
-//! The two sides of an encoder–decoder's batch, packed: what the encoder reads, and what the decoder goes on
-//! from.
-//!
-//! Inputs are named as in `transformers`: `input_ids`, `attention_mask`, `decoder_input_ids`,
-//! `decoder_attention_mask`, `labels`, each `[batch, time]`. `labels` say what is to be predicted at each
-//! position of `decoder_input_ids`, -100 where nothing is.
+//! The decoder's side of an encoder–decoder. What the encoder reads comes as for any encoder
+//! ([`Tokens::sequences`]), and what is written as from any decoder ([`Tokens::next`]).
 
 use tch::{Device, Tensor};
 use tenon_plugin_api::cache::Cache;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::{Result, ensure};
 
+use crate::causal::Tokens;
 use crate::loss::IGNORED;
 use crate::packing::Packing;
 
-/// The tokens of one side, as embeddings look them up.
-#[derive(Debug)]
-pub struct Side {
-    /// The input that they came in, for messages.
-    pub name: &'static str,
-    /// `[rows]`, int64.
-    pub ids: Tensor,
-    /// The position of each in its sequence: `[rows]`, int64.
-    pub positions: Tensor,
-    /// One more than the last position.
-    pub longest: i64,
-}
+const IDS: &str = "decoder_input_ids";
 
-impl Side {
-    /// What the encoder reads: `input_ids`, but for what `attention_mask` leaves out. Positions are columns.
+impl Tokens {
+    /// Of [`Model::forward`](tenon_plugin_api::model::Model::forward): `decoder_input_ids` `[batch, time]`, but for
+    /// what `decoder_attention_mask` leaves out and, where there are `labels`, for what comes after the last label
+    /// of a row: no prediction sees it. Each row keeps its first token.
     ///
     /// # Errors
-    /// No `input_ids`, shapes that do not fit, a row without tokens, and those of libtorch.
-    pub fn source(inputs: &TensorMap) -> Result<(Self, Packing)> {
-        let name = "input_ids";
-        let ids = matrix(inputs, name)?;
-        let packing = match like(inputs, "attention_mask", ids, name)? {
-            Some(mask) => Packing::from_mask(mask)?,
-            None => Packing::full(ids.size()[0], ids.size()[1], ids.device())?,
-        };
-        let positions = packing.columns()?;
-        Ok((Self::packed(name, ids, &packing, positions)?, packing))
-    }
-
-    /// What the decoder reads in training: `decoder_input_ids`, but for what `decoder_attention_mask` leaves out
-    /// and, where there are `labels`, for what comes after the last label of a row: no prediction sees it. Each
-    /// row keeps its first token. Positions are columns.
-    ///
-    /// # Errors
-    /// As [`Side::source`].
-    pub fn target(inputs: &TensorMap) -> Result<(Self, Packing)> {
-        let name = "decoder_input_ids";
-        let ids = matrix(inputs, name)?;
-        let mask = like(inputs, "decoder_attention_mask", ids, name)?;
-        let labels = like(inputs, "labels", ids, name)?;
-        let packing = match (mask, labels) {
-            (None, None) => Packing::full(ids.size()[0], ids.size()[1], ids.device())?,
-            (Some(mask), None) => Packing::from_mask(mask)?,
-            (mask, Some(labels)) => Packing::from_mask(&seen(mask, labels)?)?,
-        };
-        let positions = packing.columns()?;
-        Ok((Self::packed(name, ids, &packing, positions)?, packing))
-    }
-
-    /// What a decoding begins with: `decoder_input_ids`, row `r` from the time `cache.starts()[r]` on. Positions
-    /// count from there.
-    ///
-    /// # Errors
-    /// As [`Side::source`], and a cache with another number of rows.
-    pub fn beginning(inputs: &TensorMap, cache: &Cache) -> Result<(Self, Packing)> {
-        let name = "decoder_input_ids";
-        let ids = matrix(inputs, name)?;
-        let (rows, time) = (ids.size()[0], ids.size()[1]);
-        ensure!(
-            rows == cache.rows(),
-            Tensor,
-            "{name} has {rows} rows, the cache {}",
-            cache.rows()
-        );
-        let packing = Packing::from_starts(cache.starts(), time, ids.device())?;
-        let positions = Tensor::f_from_slice(&packing.spans().positions())?;
-        let positions = positions.f_to_device(ids.device())?;
-        Ok((Self::packed(name, ids, &packing, positions)?, packing))
-    }
-
-    /// The next token of each row of a decoding: `input_ids` `[rows]`.
-    ///
-    /// # Errors
-    /// No `input_ids`, another number of rows than the cache has, and those of libtorch.
-    pub fn next(inputs: &TensorMap, cache: &Cache) -> Result<Self> {
-        let (name, rows) = ("input_ids", cache.rows());
-        let ids = inputs.require(name)?;
-        ensure!(
-            ids.size() == [rows],
-            Tensor,
-            "expected {name} [{rows}], a token for each row of the cache; found {:?}",
-            ids.size()
-        );
-        let positions: Vec<i64> = cache
-            .starts()
-            .iter()
-            .map(|start| cache.length() - start)
-            .collect();
-        Ok(Self {
-            name,
-            ids: ids.shallow_clone(),
-            longest: positions.iter().max().copied().unwrap_or(0) + 1,
-            positions: Tensor::f_from_slice(&positions)?.f_to_device(ids.device())?,
+    /// As [`Tokens::sequences`].
+    pub fn targets(inputs: &TensorMap) -> Result<(Self, Packing)> {
+        let ids = inputs.require(IDS)?;
+        Self::left(ids, IDS, |ids| {
+            let mask = like(inputs, "decoder_attention_mask", ids)?;
+            let labels = like(inputs, "labels", ids)?;
+            Ok(match (mask, labels) {
+                (mask, None) => mask.map(Tensor::shallow_clone),
+                (mask, Some(labels)) => Some(seen(mask, labels)?),
+            })
         })
     }
 
-    fn packed(
-        name: &'static str,
-        ids: &Tensor,
-        packing: &Packing,
-        positions: Tensor,
-    ) -> Result<Self> {
-        let last = positions.f_max()?.f_int64_value(&[])?;
-        Ok(Self {
-            name,
-            ids: packing.pack(ids)?,
-            positions,
-            longest: last + 1,
-        })
+    /// Of [`Model::prefill`](tenon_plugin_api::model::Model::prefill): `decoder_input_ids` `[prompts, time]`, filled
+    /// up in front.
+    ///
+    /// # Errors
+    /// As [`Tokens::prompts`].
+    pub fn beginnings(inputs: &TensorMap, cache: &Cache) -> Result<(Self, Packing)> {
+        Self::prompts_of(inputs.require(IDS)?, IDS, cache)
     }
-}
-
-/// The input `name`, which is to be `[batch, time]`.
-fn matrix<'a>(inputs: &'a TensorMap, name: &str) -> Result<&'a Tensor> {
-    let ids = inputs.require(name)?;
-    ensure!(
-        ids.dim() == 2 && ids.size()[1] > 0,
-        Tensor,
-        "expected {name} [batch, time] of at least one token, found {:?}",
-        ids.size()
-    );
-    Ok(ids)
 }
 
 /// The optional input `name`, which is to have the shape of `ids`.
-fn like<'a>(
-    inputs: &'a TensorMap,
-    name: &str,
-    ids: &Tensor,
-    of: &str,
-) -> Result<Option<&'a Tensor>> {
+fn like<'a>(inputs: &'a TensorMap, name: &str, ids: &Tensor) -> Result<Option<&'a Tensor>> {
     let Some(tensor) = inputs.get(name) else {
         return Ok(None);
     };
     ensure!(
         tensor.size() == ids.size(),
         Tensor,
-        "expected {name} to have the shape of {of}, {:?}; found {:?}",
+        "expected {name} to have the shape of {IDS}, {:?}; found {:?}",
         ids.size(),
         tensor.size()
     );
@@ -159,25 +58,65 @@ fn like<'a>(
 
 /// Not 0 for tokens that a prediction sees: those up to the last label of their row, and the first of each row.
 fn seen(mask: Option<&Tensor>, labels: &Tensor) -> Result<Tensor> {
-    let (rows, time) = (labels.size()[0], labels.size()[1]);
+    let time = labels.size()[1];
     let asked = labels
         .f_not_equal(IGNORED)?
         .f_to_device(Device::Cpu)?
         .f_reshape([-1])?;
     let asked = Vec::<bool>::try_from(&asked)?;
     let mut seen = vec![false; asked.len()];
-    for (seen, asked) in seen
-        .chunks_mut(time.max(1) as usize)
-        .zip(asked.chunks(time.max(1) as usize))
-    {
+    let width = time.max(1) as usize;
+    for (seen, asked) in seen.chunks_mut(width).zip(asked.chunks(width)) {
         let last = asked.iter().rposition(|asked| *asked);
         seen[..=last.unwrap_or(0)].fill(true);
     }
     let seen = Tensor::f_from_slice(&seen)?
-        .f_view([rows, time])?
+        .f_view([-1, time])?
         .f_to_device(labels.device())?;
     Ok(match mask {
         Some(mask) => seen.f_logical_and(&mask.f_not_equal(0)?)?,
         None => seen,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of decoder inputs, their masks and labels, and the ids that are left.
+    #[test]
+    fn targets_end_at_their_last_label() -> Result<()> {
+        let ids = Tensor::from_slice2(&[[1_i64, 2, 3, 0], [4, 5, 6, 7], [8, 9, 0, 0]]);
+        let mask = Tensor::from_slice2(&[[1_i64, 1, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0]]);
+        let labels = Tensor::from_slice2(&[[2_i64, 3, 9, -100], [-100, 6, -100, -100], [-100; 4]]);
+        let given = |names: &[&str]| -> TensorMap {
+            let all = [("decoder_attention_mask", &mask), ("labels", &labels)];
+            let given = all.into_iter().filter(|(name, _)| names.contains(name));
+            let inputs = given.map(|(name, tensor)| (name, tensor.shallow_clone()));
+            inputs.chain([(IDS, ids.shallow_clone())]).collect()
+        };
+        let cases: [(&[&str], &[i64]); 4] = [
+            (&[], &[1, 2, 3, 0, 4, 5, 6, 7, 8, 9, 0, 0]),
+            (&["decoder_attention_mask"], &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            (&["labels"], &[1, 2, 3, 4, 5, 8]),
+            (&["labels", "decoder_attention_mask"], &[1, 2, 3, 4, 5, 8]),
+        ];
+        for (names, expected) in cases {
+            let (tokens, packing) = Tokens::targets(&given(names))?;
+            let left = tokens.ids.narrow(0, 0, packing.spans().tokens());
+            assert_eq!(Vec::<i64>::try_from(&left)?, expected, "{names:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn beginnings_are_filled_up_in_front() -> Result<()> {
+        let ids = Tensor::from_slice2(&[[0_i64, 1, 2], [3, 4, 5]]);
+        let cache = Cache::new(vec![1, 0], 2, 5)?;
+        let (tokens, packing) = Tokens::beginnings(&TensorMap::new().with(IDS, ids), &cache)?;
+        let left = tokens.ids.narrow(0, 0, packing.spans().tokens());
+        assert_eq!(Vec::<i64>::try_from(&left)?, [1, 2, 3, 4, 5]);
+        assert_eq!(tokens.positions[..5], [0, 1, 0, 1, 2]);
+        Ok(())
+    }
 }

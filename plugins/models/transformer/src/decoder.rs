@@ -1,45 +1,12 @@
 //! The decoder: layers of causal self-attention, attention to the source, and a feed-forward network.
 
-use tenon_nn::{Attention, Sight, Spans};
+use tenon_nn::causal::Reading;
 use tenon_plugin_api::model::prelude::*;
 
-use crate::attention::MultiHead;
+use crate::attention::{MultiHead, Source};
 use crate::encoder::is_left_out;
 use crate::options::Config;
 use crate::sublayer::{Ending, FeedForward};
-
-/// What the encoder made of the sources.
-pub struct Source {
-    /// `[rows, d]`.
-    pub states: Tensor,
-    /// Where each source lies.
-    pub spans: Spans,
-}
-
-/// Where the decoder's attentions find keys and values.
-pub enum Reach<'a> {
-    /// In the batch: whole targets, as in training.
-    Whole {
-        /// Where the targets lie.
-        spans: &'a Spans,
-        /// What they are written of.
-        source: &'a Source,
-    },
-    /// In the batch, and kept for what is written then.
-    Beginning {
-        /// Where the beginnings lie.
-        spans: &'a Spans,
-        /// What they are written of.
-        source: &'a Source,
-        /// What keeps.
-        cache: &'a mut Cache,
-    },
-    /// Kept: one more token a row.
-    Next {
-        /// What was kept.
-        cache: &'a mut Cache,
-    },
-}
 
 /// The layers of the decoder.
 pub struct Decoder {
@@ -82,69 +49,25 @@ impl Decoder {
         })
     }
 
-    /// `x` is `[rows, d]`: packed targets, or one token for each row of the cache. Returns the same.
+    /// `x` is `[rows, d]`: packed targets, or one token for each row of the cache; `source` is there unless a
+    /// cache has kept it. Returns the same.
     pub fn forward(
         &self,
         mut x: Tensor,
-        reach: &mut Reach<'_>,
+        reading: &mut Reading<'_>,
+        source: Option<&Source>,
         forward: &Forward,
     ) -> Result<Tensor> {
         for layer in &self.layers {
-            if !is_left_out(self.layerdrop, forward) {
-                x = layer.forward(&x, reach, forward)?;
+            if is_left_out(self.layerdrop, forward) {
+                continue;
             }
+            let context = layer.attention.before(&x, reading, forward)?;
+            x = layer.ending.forward(context, &x, forward)?;
+            let context = layer.cross.across(&x, reading, source, forward)?;
+            x = layer.cross_ending.forward(context, &x, forward)?;
+            x = layer.feed_forward.forward(&x, forward)?;
         }
         Ok(x)
-    }
-}
-
-impl Layer {
-    fn forward(&self, x: &Tensor, reach: &mut Reach<'_>, forward: &Forward) -> Result<Tensor> {
-        let context = self.attend(x, reach, forward)?;
-        let context = self.attention.output(&context, forward)?;
-        let x = self.ending.forward(context, x, forward)?;
-        let context = self.attend_to_source(&x, reach, forward)?;
-        let context = self.cross.output(&context, forward)?;
-        let x = self.cross_ending.forward(context, &x, forward)?;
-        self.feed_forward.forward(&x, forward)
-    }
-
-    fn attend(&self, x: &Tensor, reach: &mut Reach<'_>, forward: &Forward) -> Result<Tensor> {
-        let q = self.attention.query(x, forward)?;
-        let (k, v) = self.attention.key_value(x, forward)?;
-        let cached = &self.attention.cached;
-        match reach {
-            Reach::Whole { spans, .. } => {
-                let attention = Attention {
-                    sight: Sight::Before,
-                    ..self.attention.over(spans, spans, forward)
-                };
-                Ok(attention.forward(&q, &k, &v)?)
-            }
-            Reach::Beginning { spans, cache, .. } => cached.prefill(cache, spans, &q, &k, &v, None),
-            Reach::Next { cache } => cached.step(cache, &q, &k, &v, None),
-        }
-    }
-
-    fn attend_to_source(
-        &self,
-        x: &Tensor,
-        reach: &mut Reach<'_>,
-        forward: &Forward,
-    ) -> Result<Tensor> {
-        let q = self.cross.query(x, forward)?;
-        let (spans, source) = match reach {
-            Reach::Whole { spans, source } => (*spans, *source),
-            Reach::Beginning { spans, source, .. } => (*spans, *source),
-            Reach::Next { cache } => return self.cross.cached.cross(cache, &q),
-        };
-        let (k, v) = self.cross.key_value(&source.states, forward)?;
-        if let Reach::Beginning { cache, .. } = reach {
-            self.cross.cached.remember(cache, &source.spans, &k, &v)?;
-        }
-        Ok(self
-            .cross
-            .over(spans, &source.spans, forward)
-            .forward(&q, &k, &v)?)
     }
 }

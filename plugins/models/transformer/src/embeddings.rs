@@ -1,6 +1,7 @@
 //! Words and positions.
 
-use tenon_nn::{Dropout, Embedding, Side};
+use tenon_nn::causal::Tokens;
+use tenon_nn::{Dropout, Embedding};
 use tenon_plugin_api::model::prelude::*;
 
 use crate::options::Config;
@@ -68,14 +69,20 @@ impl Embeddings {
         }
     }
 
-    /// `ids` and `positions` are `[rows]`; the result is `[rows, d]`.
-    pub fn forward(&self, side: &Side, sinusoid: &Sinusoid, forward: &Forward) -> Result<Tensor> {
+    /// Of tokens that came in the input `name`: `[rows, d]`.
+    pub fn forward(
+        &self,
+        tokens: &Tokens,
+        name: &str,
+        sinusoid: &Sinusoid,
+        forward: &Forward,
+    ) -> Result<Tensor> {
         let words = self
             .words
-            .forward(&side.ids)
-            .with_context(|| format!("looking up {} in the vocabulary", side.name))?;
+            .forward(&tokens.ids)
+            .with_context(|| format!("looking up {name} in the vocabulary"))?;
         let words = words.f_mul_scalar(self.scale)?;
-        let positions = sinusoid.table.f_index_select(0, &side.positions)?;
+        let positions = sinusoid.table.f_index_select(0, &tokens.places()?)?;
         let x = words.f_add(&positions)?;
         Ok(Dropout::next(forward, self.dropout).apply(&x)?)
     }

@@ -48,26 +48,14 @@ impl Encoder {
     /// `x` is `[rows, d]`, its sequences at `spans`. Returns the same.
     pub fn forward(&self, mut x: Tensor, spans: &Spans, forward: &Forward) -> Result<Tensor> {
         for layer in &self.layers {
-            if !is_left_out(self.layerdrop, forward) {
-                x = layer.forward(&x, spans, forward)?;
+            if is_left_out(self.layerdrop, forward) {
+                continue;
             }
+            let context = layer.attention.within(&x, spans, forward)?;
+            x = layer.ending.forward(context, &x, forward)?;
+            x = layer.feed_forward.forward(&x, forward)?;
         }
         Ok(x)
-    }
-}
-
-impl Layer {
-    fn forward(&self, x: &Tensor, spans: &Spans, forward: &Forward) -> Result<Tensor> {
-        let q = self.attention.query(x, forward)?;
-        let (k, v) = self.attention.key_value(x, forward)?;
-        let context = self
-            .attention
-            .over(spans, spans, forward)
-            .forward(&q, &k, &v)?;
-        let x = self
-            .ending
-            .forward(self.attention.output(&context, forward)?, x, forward)?;
-        self.feed_forward.forward(&x, forward)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The whole model: embeddings, encoder, decoder and output layer.
 
-use tenon_nn::{Linear, Packing, Side};
+use tenon_nn::causal::{self, Reading, Tokens};
+use tenon_nn::{Linear, Packing};
 use tenon_plugin_api::model::prelude::*;
 
-use crate::decoder::{Decoder, Reach, Source};
+use crate::attention::Source;
+use crate::decoder::Decoder;
 use crate::embeddings::{Embeddings, Sinusoid};
 use crate::encoder::Encoder;
 use crate::options::Config;
@@ -88,12 +90,9 @@ impl Model for Transformer {
 
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
         let source = self.encode(inputs, forward)?;
-        let (side, packing) = Side::target(inputs)?;
-        let mut reach = Reach::Whole {
-            spans: packing.spans(),
-            source: &source,
-        };
-        let hidden = self.decode(&side, &mut reach, forward)?; // [rows, d]
+        let (tokens, packing) = Tokens::targets(inputs)?;
+        let mut reading = Reading::Sequences(packing.spans());
+        let hidden = self.decode(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
         let logits = match inputs.get("labels") {
             Some(labels) => self.labelled(&hidden, labels, &packing)?, // [n, vocab]
             None => packing.unpack(&self.lm_head.forward(&hidden)?)?,  // [batch, time, vocab]
@@ -108,14 +107,11 @@ impl Model for Transformer {
         forward: &Forward,
     ) -> Result<TensorMap> {
         let source = self.encode(inputs, forward)?;
-        let (side, packing) = Side::beginning(inputs, cache)?;
-        let mut reach = Reach::Beginning {
-            spans: packing.spans(),
-            source: &source,
-            cache,
-        };
-        let hidden = self.decode(&side, &mut reach, forward)?; // [rows, d]
-        let last = hidden.f_index_select(0, &packing.spans().lasts(hidden.device())?)?; // [prompts, d]
+        let (tokens, packing) = Tokens::beginnings(inputs, cache)?;
+        let mut reading = Reading::Prompts(packing.spans(), cache);
+        let hidden = self.decode(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
+        let lasts = packing.spans().lasts(hidden.device())?;
+        let last = hidden.f_index_select(0, &lasts)?; // [prompts, d]
         let mut outputs = TensorMap::new().with("logits", self.lm_head.forward(&last)?);
         if cache.wants_hidden() {
             outputs.insert("hidden", packing.unpack(&hidden)?);
@@ -124,8 +120,9 @@ impl Model for Transformer {
     }
 
     fn step(&self, inputs: &TensorMap, cache: &mut Cache, forward: &Forward) -> Result<TensorMap> {
-        let side = Side::next(inputs, cache)?;
-        let hidden = self.decode(&side, &mut Reach::Next { cache }, forward)?; // [rows, d]
+        let tokens = Tokens::next(inputs, cache)?;
+        let mut reading = Reading::Next(cache);
+        let hidden = self.decode(&tokens, &mut reading, None, forward)?; // [rows, d]
         let mut outputs = TensorMap::new().with("logits", self.lm_head.forward(&hidden)?);
         if cache.wants_hidden() {
             outputs.insert("hidden", hidden);
@@ -137,13 +134,12 @@ impl Model for Transformer {
 impl Transformer {
     /// What the encoder makes of its inputs.
     fn encode(&self, inputs: &TensorMap, forward: &Forward) -> Result<Source> {
-        let (side, packing) = Side::source(inputs)?;
-        self.check_length(&side)?;
-        if forward.training() && side.ids.device() != Device::Cpu {
-            // there libtorch's own generator draws the masks
-            tch::manual_seed(forward.next_seed() as i64);
-        }
-        let x = self.source.forward(&side, &self.sinusoid, forward)?;
+        let (tokens, packing) = Tokens::sequences(inputs)?;
+        self.within(&tokens)?;
+        causal::seed(forward, tokens.ids.device());
+        let x = self
+            .source
+            .forward(&tokens, "input_ids", &self.sinusoid, forward)?;
         let spans = packing.spans().clone();
         Ok(Source {
             states: self.encoder.forward(x, &spans, forward)?,
@@ -152,22 +148,23 @@ impl Transformer {
     }
 
     /// Hidden states of the target's tokens: `[rows, d]`.
-    fn decode(&self, side: &Side, reach: &mut Reach<'_>, forward: &Forward) -> Result<Tensor> {
-        self.check_length(side)?;
-        let y = self.target.forward(side, &self.sinusoid, forward)?;
-        self.decoder.forward(y, reach, forward)
+    fn decode(
+        &self,
+        tokens: &Tokens,
+        reading: &mut Reading<'_>,
+        source: Option<&Source>,
+        forward: &Forward,
+    ) -> Result<Tensor> {
+        self.within(tokens)?;
+        let y = self
+            .target
+            .forward(tokens, "decoder_input_ids", &self.sinusoid, forward)?;
+        self.decoder.forward(y, reading, source, forward)
     }
 
-    fn check_length(&self, side: &Side) -> Result<()> {
-        let allowed = self.config.max_position_embeddings;
-        ensure!(
-            side.longest <= allowed,
-            Data,
-            "transformer: {} of {} tokens; max_position_embeddings allows {allowed}",
-            side.name,
-            side.longest
-        );
-        Ok(())
+    fn within(&self, tokens: &Tokens) -> Result<()> {
+        let limit = self.config.max_position_embeddings;
+        tokens.within(limit, "transformer", "max_position_embeddings")
     }
 
     /// Logits of the tokens that have labels, row by row: `[n, vocab]`.
@@ -236,7 +233,7 @@ impl Tables {
 
 const SEQ2SEQ: &str = "seq2seq-lm";
 
-const SITES: [SiteDeclaration; 21] = [
+const SITES: [SiteDeclaration; 24] = [
     site(
         "query",
         "model.encoder.layers.{layer}.self_attn.q_proj",
@@ -251,6 +248,11 @@ const SITES: [SiteDeclaration; 21] = [
         "value",
         "model.encoder.layers.{layer}.self_attn.v_proj",
         "linear",
+    ),
+    site(
+        "key_value",
+        "model.encoder.layers.{layer}.self_attn",
+        "key_value",
     ),
     site(
         "attention_output",
@@ -285,6 +287,11 @@ const SITES: [SiteDeclaration; 21] = [
         "linear",
     ),
     site(
+        "key_value",
+        "model.decoder.layers.{layer}.self_attn",
+        "key_value",
+    ),
+    site(
         "attention_output",
         "model.decoder.layers.{layer}.self_attn.out_proj",
         "linear",
@@ -308,6 +315,11 @@ const SITES: [SiteDeclaration; 21] = [
         "value",
         "model.decoder.layers.{layer}.encoder_attn.v_proj",
         "linear",
+    ),
+    site(
+        "key_value",
+        "model.decoder.layers.{layer}.encoder_attn",
+        "key_value",
     ),
     site(
         "attention_output",

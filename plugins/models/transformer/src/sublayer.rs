@@ -1,13 +1,13 @@
 //! What surrounds attention: how a sublayer ends, and the feed-forward network.
 
-use tenon_nn::{Activation, Dropout, LayerNorm, Linear, SiteLinear};
+use tenon_nn::{Activation, Dropout, LayerNorm, Linear, OutputSite, SiteLinear};
 use tenon_plugin_api::model::prelude::*;
 
 use crate::options::Config;
 
 /// How a sublayer ends: `norm(residual + dropout(x))`.
 pub struct Ending {
-    site: Site,
+    site: OutputSite,
     norm: LayerNorm,
     dropout: f64,
 }
@@ -31,27 +31,16 @@ impl Ending {
         build: &Build,
     ) -> Result<Self> {
         let norm = build.sub(name);
-        let site = SiteInfo {
-            name: norm.name().to_owned(),
-            role: role.to_owned(),
-            kind: SiteKind::Output,
-            layer: Some(number),
-            in_features: config.d_model,
-            out_features: config.d_model,
-            transposed: false,
-        };
         Ok(Self {
-            site: norm.site(&site, &[])?,
+            site: OutputSite::new(&norm, role, number, config.d_model)?,
             norm: LayerNorm::new(&norm, config.d_model, NORM_EPS)?,
             dropout: config.dropout,
         })
     }
 
     /// Both are `[rows, d]`.
-    pub fn forward(&self, mut x: Tensor, residual: &Tensor, forward: &Forward) -> Result<Tensor> {
-        if self.site.is_attached() {
-            x = only(self.site.apply(&[&x], forward)?)?;
-        }
+    pub fn forward(&self, x: Tensor, residual: &Tensor, forward: &Forward) -> Result<Tensor> {
+        let x = self.site.forward(x, forward)?;
         let dropout = Dropout::next(forward, self.dropout);
         Ok(self.norm.residual(&x, residual, dropout)?)
     }
@@ -105,16 +94,3 @@ pub fn linear(
 
 /// What norms add to the variance; PyTorch's default, which Marian's configurations do not change.
 const NORM_EPS: f64 = 1e-5;
-
-/// The tensor that an attached computation returns.
-fn only(out: Vec<Tensor>) -> Result<Tensor> {
-    let count = out.len();
-    let mut out = out.into_iter();
-    match (out.next(), out.next()) {
-        (Some(tensor), None) => Ok(tensor),
-        _ => bail!(
-            Tensor,
-            "site of hidden states: expected 1 tensor of what is attached, found {count}"
-        ),
-    }
-}
