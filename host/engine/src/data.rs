@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{DataSettings, HeldOut, SourceSettings};
 use tenon_core::data::{
     BadRows, Batch, Buffer, Dataset, FormatKind, Labels, OpenOptions, Projection, Source,
-    SourceSpec, SplitOptions, Value, View, split,
+    SourceSpec, SplitOptions, Value, View, split, split_groups,
 };
 use tenon_core::request::Split;
 use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
@@ -51,10 +51,15 @@ impl Splits {
                 Some(HeldOut::Split {
                     fraction,
                     stratify,
+                    group,
                     limit,
-                }) => {
-                    parts.push((name, *fraction, *stratify, *limit));
-                }
+                }) => parts.push(Part {
+                    split: name,
+                    share: *fraction,
+                    stratify: *stratify,
+                    group: group.clone(),
+                    limit: *limit,
+                }),
                 None => {}
             }
         }
@@ -218,8 +223,13 @@ fn open(
             .filter(move |column| column.for_prediction == for_prediction);
         columns.map(|column| file_column(settings, &column.name))
     };
+    let held_out = [&settings.validation, &settings.test].into_iter().flatten();
+    let grouping = held_out.filter_map(|held_out| match held_out {
+        HeldOut::Split { group, .. } if split == Split::Train => group.as_deref(),
+        _ => None,
+    });
     let options = OpenOptions {
-        columns: Projection::only(names(true), names(false)),
+        columns: Projection::only(names(true).chain(grouping), names(false)),
         bad_rows: match settings.on_bad_row {
             OnBadRow::Error => BadRows::Error,
             OnBadRow::Skip => BadRows::Skip,
@@ -244,19 +254,28 @@ fn open(
     })
 }
 
+/// A part of the training data that is held out.
+struct Part {
+    split: Split,
+    share: f64,
+    stratify: bool,
+    group: Option<String>,
+    limit: Option<u64>,
+}
+
 /// Takes the parts that are held out of the training data; returns the rest.
 fn divide(
     settings: &DataSettings,
     train: &View,
     columns: &[ColumnInfo],
-    parts: &[(Split, f64, bool, Option<u64>)],
+    parts: &[Part],
     seed: u64,
     views: &mut BTreeMap<&'static str, View>,
 ) -> Result<View> {
     let label = columns
         .iter()
         .find(|column| column.kind == ColumnKind::Label);
-    let stratify = parts.iter().any(|(_, _, stratify, _)| *stratify);
+    let stratify = parts.iter().any(|part| part.stratify);
     let classes = match (stratify, label) {
         (true, Some(label)) => {
             let name = file_column(settings, &label.name);
@@ -264,22 +283,35 @@ fn divide(
         }
         _ => None,
     };
-    let shares = parts.iter().map(|(_, share, _, _)| *share).collect();
-    let mut rows = split(
-        train.len(),
-        &SplitOptions { shares, seed },
-        classes.as_deref(),
-    )?;
+    let shares = parts.iter().map(|part| part.share).collect();
+    let options = SplitOptions { shares, seed };
+    let mut rows = match group_of(parts)? {
+        Some(column) => split_groups(train, column, &options)?,
+        None => split(train.len(), &options, classes.as_deref())?,
+    };
     let rest = rows.pop().context("a split has parts")?;
-    for ((name, _, _, limit), rows) in parts.iter().zip(&rows) {
+    for (part, rows) in parts.iter().zip(&rows) {
         let view = train.select(rows);
-        let view = match limit {
-            Some(limit) => view.limit(*limit as usize),
+        let view = match part.limit {
+            Some(limit) => view.limit(limit as usize),
             None => view,
         };
-        views.insert(name.name(), view);
+        views.insert(part.split.name(), view);
     }
     Ok(train.select(&rest))
+}
+
+/// The column that keeps rows together, which all parts must name where one does: else the others would tear its
+/// groups apart.
+fn group_of(parts: &[Part]) -> Result<Option<&str>> {
+    let mut columns = parts.iter().map(|part| part.group.as_deref());
+    let first = columns.next().flatten();
+    ensure!(
+        columns.all(|column| column == first)
+            && !(first.is_some() && parts.iter().any(|part| part.stratify)),
+        "data.validation and data.test are held out of the same rows: both need the same `group`, and no `stratify`"
+    );
+    Ok(first)
 }
 
 /// The per-user folder for encoded data.

@@ -92,21 +92,40 @@ fn held_out(tree: &Located, faults: &mut Vec<Fault>) {
                     message,
                 ));
             }
-            (None, Some(fraction)) => total += fraction,
-            (Some(_), _) => {
-                let asked = value
-                    .get("stratify")
-                    .filter(|value| value.origin != Origin::Default);
-                if let Some(stratify) =
-                    asked.filter(|stratify| stratify.to_json() == Value::Bool(true))
-                {
-                    faults.push(conflict(
-                        &format!("{keys}.stratify"),
-                        stratify,
-                        "applies to `split` only",
-                    ));
+            (None, Some(fraction)) => {
+                total += fraction;
+                if let (Some(_), Some(group)) = (asked(value, "stratify"), asked(value, "group")) {
+                    let message = "excludes `stratify`: what stays together cannot be shared out";
+                    faults.push(conflict(&format!("{keys}.group"), group, message));
                 }
             }
+            (Some(_), _) => {
+                for key in ["stratify", "group"] {
+                    if let Some(given) = asked(value, key) {
+                        let message = "applies to `split` only";
+                        faults.push(conflict(&format!("{keys}.{key}"), given, message));
+                    }
+                }
+            }
+        }
+    }
+    let parts = ["validation", "test"].map(|split| tree.find(&format!("data.{split}")));
+    if let [Some(validation), Some(test)] = parts
+        && [validation, test]
+            .iter()
+            .all(|part| part.get("split").is_some() && part.get("path").is_none())
+    {
+        let groups = [validation, test].map(|part| asked(part, "group"));
+        if groups[0].map(Located::to_json) != groups[1].map(Located::to_json)
+            && let Some(group) = groups[1].or(groups[0])
+        {
+            let keys = match groups[1] {
+                Some(_) => "data.test.group",
+                None => "data.validation.group",
+            };
+            let message =
+                "validation and test are held out of the same rows: both need the same `group`";
+            faults.push(conflict(keys, group, message));
         }
     }
     if total >= 1.0
@@ -117,6 +136,14 @@ fn held_out(tree: &Located, faults: &mut Vec<Fault>) {
         );
         faults.push(conflict("data.test.split", test, message));
     }
+}
+
+/// What a table asks for, unless that is nothing.
+fn asked<'a>(table: &'a Located, key: &str) -> Option<&'a Located> {
+    table.get(key).filter(|value| {
+        let nothing = matches!(value.to_json(), Value::Bool(false) | Value::Null);
+        value.origin != Origin::Default && !nothing
+    })
 }
 
 /// Tables of formats must be of one that can be read.

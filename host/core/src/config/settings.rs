@@ -189,6 +189,9 @@ pub enum HeldOut {
         fraction: f64,
         /// Whether each label is held out in the same fraction.
         stratify: bool,
+        /// Column of the files whose rows of one value stay together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
         /// Rows to keep at most.
         limit: Option<u64>,
     },
@@ -477,6 +480,7 @@ fn held_out(options: HeldOutOptions, format: &DataFormat) -> Option<HeldOut> {
         (None, Some(fraction)) => Some(HeldOut::Split {
             fraction,
             stratify: table.stratify,
+            group: table.group,
             limit: table.limit,
         }),
         (None, None) => None,

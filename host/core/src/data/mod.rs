@@ -3,7 +3,7 @@
 //! ```text
 //! Source ─ files of one format            source.rs, format.rs
 //!   └ Dataset ─ rows by number            dataset.rs, text/, parquet.rs
-//!       └ View ─ a split or subset        split.rs, labels.rs
+//!       └ View ─ a split or subset        split.rs, groups.rs, labels.rs
 //!           └ Prepared ─ encoded examples prepare.rs, packing.rs, store.rs (cached on disk)
 //!               └ Plan ─ which examples make batch k   plan.rs
 //!                   └ Loader ─ batches, in plan order  loader.rs, collate.rs
@@ -26,6 +26,7 @@ mod dataset;
 mod error;
 mod example;
 mod format;
+mod groups;
 mod labels;
 mod lengths;
 mod loader;
@@ -49,6 +50,7 @@ pub(crate) use error::quoted;
 pub use error::{BoxError, DataError, Location, RowProblem};
 pub use example::{Collate, DType, Encode, Examples, Field, FieldSpec, RecordError};
 pub use format::{Documents, Encoding, Format, FormatFault, FormatKind, FormatOptions};
+pub use groups::split_groups;
 pub use labels::{Labels, MAX_LABELS};
 pub use lengths::Lengths;
 pub use loader::{Loader, LoaderOptions};

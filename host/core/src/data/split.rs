@@ -63,7 +63,7 @@ pub fn split(
 }
 
 /// Rows in each part but the last.
-fn sizes(len: usize, shares: &[f64]) -> Result<Vec<usize>, DataError> {
+pub(super) fn sizes(len: usize, shares: &[f64]) -> Result<Vec<usize>, DataError> {
     if let Some(share) = shares
         .iter()
         .find(|share| !(share.is_finite() && **share > 0.0 && **share < 1.0))

@@ -137,6 +137,20 @@ fn keys_that_need_each_other() {
 }
 
 #[test]
+fn rows_that_stay_together() {
+    let cases = [
+        "validation = { path = \"data/test.jsonl\", group = \"label\" }",
+        "validation = { split = 0.1, group = \"label\", stratify = true }",
+        "validation = { split = 0.1, group = \"label\" }\ntest = { split = 0.1 }",
+        "validation = { split = 0.1, group = \"lable\" }",
+    ];
+    let reports = cases.map(|case| with("validation = { split = 0.1 }", case).report());
+    assert_snapshot!(reports.join("\n"));
+    let same = "validation = { split = 0.1, group = \"label\" }\ntest = { split = 0.1, group = \"label\" }";
+    assert!(with("validation = { split = 0.1 }", same).check().is_ok());
+}
+
+#[test]
 fn the_best_by_a_score_that_nobody_computes() {
     let report = |score: &str| {
         Workplace::new(&format!("{GOOD}select_best = \"{score}\"\n"))

@@ -69,7 +69,10 @@ impl Task for QuestionAnswering {
                 kind: "text".to_owned(),
                 ..OutputInfo::default()
             },
-            metrics: vec![MetricRequest::new("squad")],
+            metrics: vec![match options.no_answer {
+                true => MetricRequest::new("squad").option("version", "2.0"),
+                false => MetricRequest::new("squad"),
+            }],
             concludes: true,
             ..TaskInfo::default()
         }

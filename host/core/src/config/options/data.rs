@@ -95,6 +95,10 @@ pub struct HeldOutTable {
     #[serde(default)]
     #[schemars(extend("x-tenon-also" = ["stratify_by_column"]))]
     pub stratify: bool,
+    /// Column of the files whose rows of one value stay together, such as `title` for questions about articles: all of
+    /// them are held out, or none.
+    #[schemars(example = &"title", extend("x-tenon" = "column", "x-tenon-also" = ["groups", "group_by"]))]
+    pub group: Option<String>,
     /// Format of the files, if not `data.format`; a name or a table, as there.
     pub format: Option<DataFormat>,
     /// Rows to read at most, from the start.
