@@ -182,6 +182,22 @@ pub struct PredictRequest {
     pub keep_columns: bool,
     /// Labels to give probabilities for, the most probable first; `None`: every one.
     pub top_k: Option<usize>,
+    /// How text that is generated is told.
+    #[serde(default)]
+    pub generated: Generated,
+}
+
+/// How text that is generated is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Generated {
+    /// As the task's prediction.
+    #[default]
+    Predictions,
+    /// With its tokens, their log-probabilities, and why it ended.
+    Tokens,
+    /// As plain text, as soon as it is certain.
+    Stream,
 }
 
 /// Merges an adapter into the model below it.

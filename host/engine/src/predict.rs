@@ -1,5 +1,7 @@
 //! Prediction: inputs of any source to JSON lines with labels and probabilities.
 
+mod generated;
+
 use std::io::{BufRead, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{Batch, DataSettings};
 use tenon_core::data::{Loader, LoaderOptions, Value, View};
-use tenon_core::request::{Inputs, PredictRequest, Split};
+use tenon_core::request::{Generated, Inputs, PredictRequest, Split};
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::info::ColumnKind;
 use tenon_plugin_api::task::Predictions;
@@ -117,6 +119,17 @@ fn predict_files(
     let splits = Splits::of_files(settings, paths, columns, Split::Test)?;
     let view = splits.get(Split::Test).context("no input")?;
     let part = Part::of_inputs(session, settings, view)?;
+    match (request.generated, &part.prompts) {
+        (Generated::Predictions, _) => {}
+        (_, None) => bail!(
+            "the task `{}` generates no text: --stream and --log-probs are of no use",
+            session.settings.task.id
+        ),
+        (Generated::Stream, Some(prompts)) => return generated::stream(session, prompts),
+        (Generated::Tokens, Some(prompts)) => {
+            return generated::tokens(session, prompts, request.output.as_deref());
+        }
+    }
     let kept = request.keep_columns.then_some(view);
     let mut lines = match &request.output {
         Some(path) => Lines::to_file(path, part.predictions())?,
@@ -255,9 +268,18 @@ impl Lines {
                 }
             }
             describe(&made.predictions, index, names, self.top_k, &mut line);
-            if let Some(slot) = self.waiting.get_mut(*example) {
-                *slot = Some(serde_json::to_string(&line)?);
-            }
+            self.put(*example, serde_json::to_string(&line)?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the line of an input; writes all that are complete up to here.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn put(&mut self, number: usize, line: String) -> Result<()> {
+        if let Some(slot) = self.waiting.get_mut(number) {
+            *slot = Some(line);
         }
         while let Some(line) = self.waiting.get_mut(self.next).and_then(Option::take) {
             writeln!(self.out, "{line}").context("writing predictions")?;
@@ -339,7 +361,11 @@ fn describe(
             line.insert("numbers".into(), json!(values.numbers_at(index)));
         }
         _ => {
-            line.insert("text".into(), json!(values.text_at(index)));
+            let texts: Vec<&str> = values.texts_at(index).collect();
+            match texts.as_slice() {
+                [] | [_] => line.insert("text".into(), json!(values.text_at(index))),
+                several => line.insert("texts".into(), json!(several)),
+            };
         }
     }
     let scores = values.scores_at(index);

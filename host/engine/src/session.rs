@@ -61,6 +61,8 @@ pub struct Session {
     pub found: Discovered,
     /// The tokenizer.
     pub tokenizer: Arc<SharedTokenizer>,
+    /// The same as it is loaded.
+    pub vocabulary: Arc<HfTokenizer>,
     /// Digest of all that the tokenizer does.
     pub tokenizer_digest: String,
     /// The model.
@@ -223,7 +225,11 @@ impl Session {
             .into_iter()
             .filter(|limit| *limit > 0)
             .min();
-        let tokenizer = Arc::new(SharedTokenizer::new(RunTokenizer { tokenizer, limit }));
+        let vocabulary = Arc::new(tokenizer);
+        let tokenizer = Arc::new(SharedTokenizer::new(RunTokenizer {
+            tokenizer: Arc::clone(&vocabulary),
+            limit,
+        }));
 
         let view = {
             let store = store.lock();
@@ -250,6 +256,7 @@ impl Session {
             task_info,
             found,
             tokenizer,
+            vocabulary,
             tokenizer_digest,
             model,
             model_info,

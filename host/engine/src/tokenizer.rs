@@ -2,6 +2,8 @@
 
 pub mod trained;
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 use tenon_core::data::{EncodeOptions, HfTokenizer, Tokenize, Truncation};
 use tenon_plugin_api::tokenizer::{self as api, HostTokenizer};
@@ -9,7 +11,7 @@ use tenon_plugin_api::tokenizer::{self as api, HostTokenizer};
 /// The tokenizer of the run, as plugins see it.
 pub struct RunTokenizer {
     /// The tokenizer.
-    pub tokenizer: HfTokenizer,
+    pub tokenizer: Arc<HfTokenizer>,
     /// The most tokens of an input with its special tokens, whatever a task asks for.
     pub limit: Option<usize>,
 }
@@ -29,6 +31,7 @@ impl HostTokenizer for RunTokenizer {
             special_tokens: !how.no_special_tokens,
             offsets: how.offsets,
             words: how.words,
+            target: how.target,
         };
         let encoding = self.tokenizer.encode(text, how.pair, &options)?;
         Ok(api::Encoding {
@@ -46,6 +49,14 @@ impl HostTokenizer for RunTokenizer {
 
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> tenon_plugin_api::Result<String> {
         Ok(self.tokenizer.decode(ids, skip_special_tokens)?)
+    }
+
+    fn decode_target(
+        &self,
+        ids: &[u32],
+        skip_special_tokens: bool,
+    ) -> tenon_plugin_api::Result<String> {
+        Ok(self.tokenizer.decode_target(ids, skip_special_tokens)?)
     }
 
     fn token_id(&self, token: &str) -> Option<u32> {

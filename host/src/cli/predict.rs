@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tenon_core::config::Purpose;
 use tenon_core::data::FormatKind;
-use tenon_core::request::{Command, Inputs, PredictRequest};
+use tenon_core::request::{Command, Generated, Inputs, PredictRequest};
 
 use super::options::{DeviceOptions, RunFileOptions};
 use super::{Failure, Output, engine, run_file};
@@ -20,7 +20,8 @@ use super::{Failure, Output, engine, run_file};
 Examples:
   tenon predict runs/quickstart \"a warm, funny film\"
   tenon predict runs/quickstart --input reviews.jsonl --output labels.jsonl
-  cat reviews.txt | tenon predict runs/quickstart --top-k 1")]
+  cat reviews.txt | tenon predict runs/quickstart --top-k 1
+  tenon predict runs/shakespeare \"ROMEO:\" --stream --set generation.do_sample=true")]
 pub struct PredictArgs {
     /// The run's folder, or its run file
     #[arg(value_name = "RUN")]
@@ -43,6 +44,12 @@ pub struct PredictArgs {
     /// Put the columns of each input into its line too
     #[arg(long)]
     keep_columns: bool,
+    /// Write generated text as it is being written, as plain text
+    #[arg(long, conflicts_with_all = ["output", "keep_columns", "log_probs"])]
+    stream: bool,
+    /// Give the tokens of generated texts, their log-probabilities, and why the texts ended
+    #[arg(long)]
+    log_probs: bool,
     /// Examples in a batch, instead of what the run file says
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
@@ -71,6 +78,11 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<i32, Failure> {
         output: args.output.clone(),
         keep_columns: args.keep_columns,
         top_k: args.top_k.map(|count| count as usize),
+        generated: match (args.stream, args.log_probs) {
+            (true, _) => Generated::Stream,
+            (_, true) => Generated::Tokens,
+            _ => Generated::Predictions,
+        },
     };
     engine::run(
         Command::Predict(Box::new(request)),

@@ -40,11 +40,6 @@ impl Logits {
         self.values.len().checked_div(self.vocab).unwrap_or(0)
     }
 
-    /// The number of scores of a row.
-    pub fn vocab(&self) -> usize {
-        self.vocab
-    }
-
     /// The scores of a row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.vocab..(row + 1) * self.vocab]

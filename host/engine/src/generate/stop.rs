@@ -25,6 +25,7 @@ impl<'a> Stops<'a> {
     }
 
     /// Never stops.
+    #[cfg(test)]
     pub fn none() -> Stops<'static> {
         Stops {
             tokenizer: None,

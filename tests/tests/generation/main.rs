@@ -1,0 +1,90 @@
+//! Texts that the built program writes with a small GPT-2, against those of `transformers`: 200 prompts under each
+//! setting, token for token (`tests/fixtures/generation/make.py`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Map, Value};
+use tenon_tests::{binary, repository};
+
+fn fixtures() -> PathBuf {
+    repository().join("tests/fixtures/generation")
+}
+
+/// What `tenon predict` writes for every prompt, `[generation]` as given.
+fn predicted(options: &Map<String, Value>, more: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run_file = folder.path().join("run.toml");
+    let text = r#"
+[run]
+device = "cpu"
+threads = 1
+
+[model]
+use = "gpt2"
+
+[task]
+use = "text-generation"
+
+[data]
+train = "prompts.jsonl"
+cache = false
+
+[plugins]
+allow = ["gpt2", "text-generation", "text-metrics"]
+"#;
+    let prompts = fixtures().join("prompts.jsonl");
+    let text = text.replace("prompts.jsonl", &prompts.display().to_string());
+    fs::write(&run_file, text).expect("a run file");
+    let mut command = Command::new(binary());
+    command.args(["predict", "--quiet"]).arg(&run_file);
+    command.arg("--model").arg(fixtures().join("model"));
+    command.arg("--input").arg(&prompts);
+    for (key, value) in options {
+        command.args(["--set", &format!("generation.{key}={value}")]);
+    }
+    command.args(more);
+    let output = command.output().expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{options:?}: {errors}");
+    let lines = String::from_utf8(output.stdout).expect("UTF-8");
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn texts_are_those_of_transformers_token_for_token() {
+    let mut seen = BTreeMap::new();
+    for entry in fs::read_dir(fixtures().join("texts")).expect("fixtures") {
+        let path = entry.expect("an entry").path();
+        let file = fs::read_to_string(&path).expect("a fixture");
+        let file: Value = serde_json::from_str(&file).expect("JSON");
+        let options = file["options"].as_object().expect("options");
+        let expected = file["texts"].as_array().expect("texts");
+        let found = predicted(options, &[]);
+        assert_eq!(found.len(), expected.len());
+        let written = found.iter().zip(expected).enumerate();
+        let other: Vec<String> = written
+            .filter(|(_, (found, expected))| {
+                let texts = match expected {
+                    Value::Array(_) => &found["texts"],
+                    _ => &found["text"],
+                };
+                texts != *expected
+            })
+            .map(|(at, (found, expected))| format!("prompt {at}: {found}, expected {expected}"))
+            .collect();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        seen.insert(name, other);
+    }
+    assert_eq!(seen.len(), 17, "settings");
+    let other: Vec<_> = seen.iter().filter(|(_, other)| !other.is_empty()).collect();
+    for (name, other) in &other {
+        println!("{name}: {} of 200\n{}", other.len(), other[..other.len().min(3)].join("\n"));
+    }
+    assert!(other.is_empty());
+}
