@@ -72,6 +72,7 @@ impl<'a> Draws<'a> {
     }
 
     /// All draws, one behind the other, and the size of each.
+    #[cfg(feature = "host")]
     pub(crate) fn raw(&self) -> (&'a [u32], usize) {
         (self.examples, self.size)
     }

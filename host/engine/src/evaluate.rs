@@ -91,7 +91,10 @@ impl Evaluation {
         let scores = self
             .scores
             .iter()
-            .filter(|named| named.score.detail.is_none());
+            .filter(|named| {
+                let score = &named.score;
+                score.detail.is_none() || score.higher_is_better.is_some()
+            });
         parts.extend(scores.map(|named| format!("{} {:.4}", named.score.name, named.score.value)));
         parts.join("  ")
     }

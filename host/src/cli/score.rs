@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tenon_core::config::{self, PluginSettings};
 use tenon_core::registry::{Registry, Search};
 use tenon_core::request::exit;
-use tenon_core::score::{ColumnNames, ScoreRequest, Scored, System, score};
+use tenon_core::score::{
+    Baseline, ColumnNames, NamedScore, PairedTest, ScoreRequest, Scored, Significance, System,
+    score,
+};
 
 use super::options::PluginOptions;
 use super::output::{BOLD, NAME, pad};
@@ -33,6 +36,16 @@ Examples:
   tenon score --metric accuracy --metric f1,average=macro --references test.csv a.jsonl b.jsonl
   tenon score --metric pearson --references gold.txt --json predicted.txt
   tenon predict runs/spam -i test.jsonl | tenon score --metric roc-auc --references test.jsonl -
+  tenon score --metric bleu --metric chrf,word_order=2 --references ref.de --confidence 1000 a.de
+  tenon score --metric bleu --references ref.de --baseline old.de --paired ar new.de other.de
+
+How far to trust scores (as sacrebleu does it, with the same numbers for the same seed):
+  --confidence scores so many draws of the rows, each as many as there are, with replacement. In
+  the table `± 95%` is half the width of the interval that holds 95 % of these scores.
+  --baseline adds a system, scored first, and tests each of the others against it. `p` is how
+  often chance alone would set two equal systems as far apart; below 0.05 is the usual measure.
+  --paired bs scores both systems on the same draws (Koehn 2004), --paired ar exchanges their rows
+  at random (Riezler and Maxwell 2005), which errs less often on the side of a difference.
 
 `tenon plugin list` shows the metrics, `tenon plugin inspect f1` the options of one.")]
 pub struct ScoreArgs {
@@ -63,8 +76,62 @@ pub struct ScoreArgs {
     /// Names of all classes in the order of their ids, between commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     labels: Option<Vec<String>>,
+    /// Confidence intervals, from so many draws of the rows; 1000 is usual
+    #[arg(long, value_name = "DRAWS", value_parser = count())]
+    confidence: Option<u64>,
+    /// Predictions of a system to test the others against
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// The test against --baseline: paired bootstrap, or approximate randomization
+    #[arg(long, value_name = "TEST", value_enum, default_value_t = Paired::Bs, requires = "baseline")]
+    paired: Paired,
+    /// How often --paired ar exchanges rows at random
+    #[arg(long, value_name = "TRIALS", default_value_t = 10_000, value_parser = count())]
+    trials: u64,
+    /// Where --confidence and --paired draw from
+    #[arg(long, value_name = "SEED", default_value_t = 12_345)]
+    seed: u64,
     #[command(flatten)]
     plugins: PluginOptions,
+}
+
+/// A test of whether two systems differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Paired {
+    /// Paired bootstrap, on the draws of --confidence (1000 unless given)
+    Bs,
+    /// Approximate randomization, with --trials; intervals only with --confidence
+    Ar,
+}
+
+/// Numbers of draws and trials.
+fn count() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(2..=1_000_000)
+}
+
+impl ScoreArgs {
+    fn significance(&self) -> Significance {
+        let resamples = self.confidence.map(|count| count as usize);
+        let Some(predictions) = self.baseline.clone() else {
+            return Significance {
+                resamples,
+                baseline: None,
+                seed: self.seed,
+            };
+        };
+        let (test, resamples) = match self.paired {
+            Paired::Bs => (PairedTest::Bootstrap, Some(resamples.unwrap_or(1000))),
+            Paired::Ar => {
+                let trials = self.trials as usize;
+                (PairedTest::Randomization { trials }, resamples)
+            }
+        };
+        Significance {
+            resamples,
+            baseline: Some(Baseline { predictions, test }),
+            seed: self.seed,
+        }
+    }
 }
 
 /// Scores.
@@ -93,6 +160,7 @@ pub fn run(args: &ScoreArgs, output: &Output) -> Result<i32, Failure> {
             probability: args.probability_column.clone(),
         },
         labels: args.labels.clone(),
+        significance: args.significance(),
     };
     let scored = score(&request, &registry)?;
     for note in &scored.notes {
@@ -110,7 +178,7 @@ fn repeated(names: &[String]) -> Option<&String> {
     names.iter().enumerate().find(seen).map(|(_, name)| name)
 }
 
-/// A line for each system and a column for each score; then what is more than a number.
+/// A line for each system and a column for each number; then what is more than a number.
 fn table(scored: &Scored, output: &Output) -> String {
     let mut columns: Vec<String> = Vec::new();
     for (name, _) in scored.systems.iter().flat_map(numbers) {
@@ -118,7 +186,11 @@ fn table(scored: &Scored, output: &Output) -> String {
             columns.push(name);
         }
     }
-    let names = scored.systems.iter().map(|system| &system.predictions);
+    let name = |system: &System| match system.baseline {
+        true => format!("{} (baseline)", system.predictions),
+        false => system.predictions.clone(),
+    };
+    let names = scored.systems.iter().map(name);
     let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     if !columns.is_empty() {
@@ -126,7 +198,7 @@ fn table(scored: &Scored, output: &Output) -> String {
         let head = format!("{}{}", " ".repeat(width), cells.collect::<String>());
         text.push_str(&format!("{}\n", output.paint(BOLD, &head)));
         for system in &scored.systems {
-            text.push_str(&output.paint(NAME, &pad(&system.predictions, width)));
+            text.push_str(&output.paint(NAME, &pad(&name(system), width)));
             let found: Vec<_> = numbers(system).collect();
             for column in &columns {
                 let value = found.iter().find(|(name, _)| name == column);
@@ -136,9 +208,10 @@ fn table(scored: &Scored, output: &Output) -> String {
             text.push('\n');
         }
     }
+    text.push_str(&signatures(scored, output));
     for system in &scored.systems {
         for named in &system.scores {
-            if let Some(detail) = &named.score.detail {
+            if let Some(detail) = named.score.detail.as_ref().filter(|_| !has_value(named)) {
                 let name = output.paint(BOLD, &named.score.name);
                 text.push_str(&format!("\n{name} of {}\n", system.predictions));
                 text.push_str(&grid(detail).unwrap_or_else(|| format!("{detail}\n")));
@@ -148,13 +221,34 @@ fn table(scored: &Scored, output: &Output) -> String {
     text
 }
 
-/// The scores that are one number each. A score bears the name that the user gave its metric.
+/// What scores were computed with, for those that say it in one line.
+fn signatures(scored: &Scored, output: &Output) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for named in scored.systems.iter().flat_map(|system| &system.scores) {
+        let detail = named.score.detail.as_ref();
+        if let Some(signature) = detail.and_then(|detail| detail["signature"].as_str()) {
+            let line = format!("{}  {signature}\n", output.paint(BOLD, &named.metric));
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    match lines.is_empty() {
+        true => String::new(),
+        false => format!("\n{}", lines.concat()),
+    }
+}
+
+/// Whether the number is the score, and not only the detail: then it is better one way.
+fn has_value(named: &NamedScore) -> bool {
+    named.score.detail.is_none() || named.score.higher_is_better.is_some()
+}
+
+/// The numbers of a system: scores, and how far they can be trusted. A score bears the name that
+/// the user gave its metric.
 fn numbers(system: &System) -> impl Iterator<Item = (String, f64)> {
-    let plain = system
-        .scores
-        .iter()
-        .filter(|named| named.score.detail.is_none());
-    plain.map(|named| {
+    let plain = system.scores.iter().filter(|named| has_value(named));
+    plain.flat_map(|named| {
         let of_metric = system
             .scores
             .iter()
@@ -165,7 +259,13 @@ fn numbers(system: &System) -> impl Iterator<Item = (String, f64)> {
             false if of_metric.count() == 1 => named.metric.clone(),
             false => format!("{}.{}", named.metric, named.score.name),
         };
-        (name, named.score.value)
+        let confidence = named.confidence.map(|found| {
+            let mean = (format!("{name} mean"), found.mean);
+            [mean, (format!("{name} ± 95%"), found.interval)]
+        });
+        let p = named.p_value.map(|p| (format!("{name} p"), p));
+        let rest = confidence.into_iter().flatten().chain(p);
+        std::iter::once((name, named.score.value)).chain(rest)
     })
 }
 

@@ -85,6 +85,23 @@ pub enum ScoreError {
         /// What does not fit, and what would.
         problem: String,
     },
+    /// A metric has no scores of draws.
+    #[error(
+        "metric `{metric}` cannot score draws of examples, so it has no confidence interval and no test\n  help: leave out the metric, or --confidence and --baseline"
+    )]
+    NotResampled {
+        /// The metric.
+        metric: String,
+    },
+    /// Examples are numbered with 32 bits when they are drawn.
+    #[error("{rows} rows of all systems are too many to draw from; 4294967295 can be")]
+    TooManyToDraw {
+        /// The rows.
+        rows: usize,
+    },
+    /// A metric failed on draws of examples.
+    #[error("scoring draws of examples: {0}")]
+    Resampling(StdError),
     /// A metric failed on what it was given.
     #[error("{file}: {source}{}", notes.iter().map(|note| format!("\n  note: {note}")).collect::<String>())]
     Metric {

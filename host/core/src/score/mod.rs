@@ -10,11 +10,12 @@ mod error;
 mod file;
 mod pairs;
 mod services;
+mod significance;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tenon_plugin_api::error::StdError;
+use tenon_plugin_api::error::{Error, StdError};
 use tenon_plugin_api::host::MetricHandle;
 use tenon_plugin_api::metric::Score;
 
@@ -22,9 +23,11 @@ use crate::config::{Kind, MetricSettings};
 use crate::registry::Registry;
 
 pub use error::ScoreError;
+pub use significance::{Baseline, Confidence, PairedTest, Significance};
 
 use choose::Reading;
 use file::File;
+use significance::{Compared, Finding};
 
 /// What to score.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,8 @@ pub struct ScoreRequest {
     pub columns: ColumnNames,
     /// Class names in the order of their ids; `None`: those that occur, sorted.
     pub labels: Option<Vec<String>>,
+    /// Confidence intervals, and a test against a baseline.
+    pub significance: Significance,
 }
 
 /// Columns that the user names.
@@ -72,6 +77,9 @@ pub struct System {
     pub predictions: String,
     /// Class names by id, where classes are compared that are no ids themselves.
     pub labels: Vec<String>,
+    /// Whether the others are tested against it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub baseline: bool,
     /// The scores in the order of the metrics.
     pub scores: Vec<NamedScore>,
 }
@@ -84,18 +92,29 @@ pub struct NamedScore {
     /// The score.
     #[serde(flatten)]
     pub score: Score,
+    /// Where it lies when examples are drawn again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
+    /// How likely a system that is no other than the baseline would be as far from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
 }
 
 /// Scores files of predictions.
 ///
 /// # Errors
 /// A file cannot be read or has no such column, rows do not pair, a cell is not what the metric
-/// reads, or a plugin fails.
+/// reads, a metric cannot score draws of examples where that is asked, or a plugin fails.
 pub fn score(request: &ScoreRequest, registry: &Registry) -> Result<Scored, ScoreError> {
     services::offer();
+    let significance = &request.significance;
     // A metric that is missing or refuses its options should not wait for the data.
     for metric in &request.metrics {
-        create(metric, registry)?;
+        let mut made = create(metric, registry)?;
+        if significance.is_asked() && !made.keep_examples().map_err(plugin_failed)? {
+            let metric = metric.name.clone();
+            return Err(ScoreError::NotResampled { metric });
+        }
     }
     let references = File::open(&request.references)?;
     let mut scored = Scored {
@@ -104,12 +123,85 @@ pub fn score(request: &ScoreRequest, registry: &Registry) -> Result<Scored, Scor
         systems: Vec::new(),
         notes: Vec::new(),
     };
-    for path in &request.predictions {
+    let baseline = significance.baseline.as_ref();
+    let baseline = baseline.map(|baseline| &baseline.predictions);
+    let mut counted = Vec::new();
+    for path in baseline.into_iter().chain(&request.predictions) {
         let predictions = File::open(path)?;
-        let system = system(request, registry, &references, &predictions, &mut scored)?;
-        scored.systems.push(system);
+        counted.push(system(
+            request,
+            registry,
+            &references,
+            &predictions,
+            &mut scored,
+        )?);
+    }
+    if significance.is_asked() {
+        find_significance(significance, &mut counted, scored.rows)?;
+    }
+    scored.systems = counted.into_iter().map(Counted::into_system).collect();
+    if let (Some(first), Some(_)) = (scored.systems.first_mut(), baseline) {
+        first.baseline = true;
     }
     Ok(scored)
+}
+
+/// A system while its metrics are still there.
+struct Counted {
+    predictions: String,
+    labels: Vec<String>,
+    /// By metric of the request.
+    scores: Vec<Vec<NamedScore>>,
+    metrics: Vec<MetricHandle>,
+}
+
+impl Counted {
+    fn into_system(self) -> System {
+        System {
+            predictions: self.predictions,
+            labels: self.labels,
+            baseline: false,
+            scores: self.scores.into_iter().flatten().collect(),
+        }
+    }
+}
+
+/// Adds to the scores how far they can be trusted.
+fn find_significance(
+    significance: &Significance,
+    systems: &mut [Counted],
+    rows: usize,
+) -> Result<(), ScoreError> {
+    let total = rows.saturating_mul(systems.len());
+    if u32::try_from(total).is_err() {
+        return Err(ScoreError::TooManyToDraw { rows: total });
+    }
+    let mut metrics: Vec<_> = systems
+        .iter_mut()
+        .map(|system| std::mem::take(&mut system.metrics).into_iter())
+        .collect();
+    let count = systems.first().map_or(0, |system| system.scores.len());
+    for index in 0..count {
+        let values = |system: &Counted| -> Vec<f64> {
+            let scores = system.scores[index].iter();
+            scores.map(|named| named.score.value).collect()
+        };
+        let compared = Compared {
+            metrics: metrics.iter_mut().filter_map(Iterator::next).collect(),
+            scores: systems.iter().map(values).collect(),
+        };
+        let findings = significance.find(compared, rows).map_err(plugin_failed)?;
+        for (system, findings) in systems.iter_mut().zip(findings) {
+            for (named, finding) in system.scores[index].iter_mut().zip(findings) {
+                let Finding {
+                    confidence,
+                    p_value,
+                } = finding;
+                (named.confidence, named.p_value) = (confidence, p_value);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn system(
@@ -118,7 +210,7 @@ fn system(
     references: &File,
     predictions: &File,
     scored: &mut Scored,
-) -> Result<System, ScoreError> {
+) -> Result<Counted, ScoreError> {
     let mut readings = Vec::with_capacity(request.metrics.len());
     for metric in &request.metrics {
         let inputs = inputs(metric, registry);
@@ -131,6 +223,7 @@ fn system(
         )?);
     }
     let mut scores: Vec<Vec<NamedScore>> = vec![Vec::new(); readings.len()];
+    let mut kept: Vec<Option<MetricHandle>> = readings.iter().map(|_| None).collect();
     let mut labels = Vec::new();
     for reading in distinct(&readings) {
         let mut metrics = Vec::new();
@@ -141,7 +234,7 @@ fn system(
         }
         let pass = pairs::Pass::new(reading, references, predictions, &request.labels)?;
         scored.rows = pass.rows();
-        pass.run(&mut metrics)?;
+        pass.run(&mut metrics, request.significance.is_asked())?;
         if labels.is_empty() {
             labels = pass.output().labels.clone();
         }
@@ -152,18 +245,26 @@ fn system(
                 .map(|score| NamedScore {
                     metric: name.to_owned(),
                     score,
+                    confidence: None,
+                    p_value: None,
                 })
                 .collect();
+            kept[index] = Some(metric);
         }
         let notes = pass.notes.into_iter();
         let about = |note| format!("{}: {note}", predictions.name());
         scored.notes.extend(notes.map(about));
     }
-    Ok(System {
+    Ok(Counted {
         predictions: predictions.name().to_owned(),
         labels,
-        scores: scores.into_iter().flatten().collect(),
+        scores,
+        metrics: kept.into_iter().flatten().collect(),
     })
+}
+
+fn plugin_failed(error: Error) -> ScoreError {
+    ScoreError::Resampling(StdError(error))
 }
 
 /// Each reading once, in the order in which they first stand.

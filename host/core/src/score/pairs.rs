@@ -106,12 +106,19 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Shows every pair to the metrics.
-    pub fn run(&self, metrics: &mut [(usize, &str, MetricHandle)]) -> Result<(), ScoreError> {
+    /// Shows every pair to the metrics, which keep them if they are to be drawn from.
+    pub fn run(
+        &self,
+        metrics: &mut [(usize, &str, MetricHandle)],
+        keep: bool,
+    ) -> Result<(), ScoreError> {
         let (predictions, predicted) = &self.predictions;
         let failed = |error| self.failed(error);
         for (_, _, metric) in metrics.iter_mut() {
             metric.begin(&self.output).map_err(failed)?;
+            if keep {
+                metric.keep_examples().map_err(failed)?;
+            }
         }
         let mut fault = None;
         let update = |batch: Result<(Values, Values), ScoreError>| {

@@ -27,7 +27,7 @@ fn scores(metric: &str, references: (&str, &str), predictions: (&str, &str)) -> 
         references: write(references),
         predictions: vec![write(predictions)],
         columns: ColumnNames::default(),
-        labels: None,
+        ..ScoreRequest::default()
     };
     let text = match score(&request, &registry) {
         Ok(scored) => {
