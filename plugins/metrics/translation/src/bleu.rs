@@ -107,6 +107,15 @@ impl Metric for Bleu {
             .unit("percent")
             .detail(detail)
     }
+
+    fn keep_examples(&mut self) -> bool {
+        self.0.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.0.resample(draws)
+    }
 }
 
 /// Counts of matching n-grams: `[c, r, matches by order…, totals by order…]`.
@@ -288,7 +297,7 @@ impl Measure for Matches {
         }
     }
 
-    fn score(&self, sums: &[f64]) -> f64 {
+    fn score<T: Real>(&self, sums: &[T]) -> f64 {
         self.found(sums).score
     }
 }

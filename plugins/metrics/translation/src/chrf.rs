@@ -84,6 +84,15 @@ impl Metric for Chrf {
             .unit("percent")
             .detail(detail)
     }
+
+    fn keep_examples(&mut self) -> bool {
+        self.0.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.0.resample(draws)
+    }
 }
 
 /// Counts of shared n-grams: `[predicted, referred, shared]` by order, characters before words.
@@ -177,14 +186,6 @@ impl Shared {
                 statistics[1] = there as f64;
                 statistics[2] = shared[n] as f64;
             }
-        }
-    }
-
-    /// The score, in the precision of the sums.
-    fn score_of<T: Real>(&self, sums: &[T]) -> f64 {
-        match self.options.eps_smoothing {
-            true => self.smoothed(sums),
-            false => self.effective(sums),
         }
     }
 
@@ -322,7 +323,7 @@ impl Measure for Shared {
             );
             let score = match only {
                 true => 0.0,
-                false => self.score_of(&scratch.statistics),
+                false => self.score(&scratch.statistics),
             };
             if score > best {
                 best = score;
@@ -331,8 +332,11 @@ impl Measure for Shared {
         }
     }
 
-    fn score(&self, sums: &[f64]) -> f64 {
-        self.score_of(sums)
+    fn score<T: Real>(&self, sums: &[T]) -> f64 {
+        match self.options.eps_smoothing {
+            true => self.smoothed(sums),
+            false => self.effective(sums),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::services;
 
+use crate::real::Real;
+
 /// Segments that one thread counts at a time.
 const STRETCH: usize = 64;
 
@@ -38,8 +40,8 @@ pub trait Measure: Send + Sync + 'static {
         statistics: &mut [f64],
     );
 
-    /// The score of sums of statistics.
-    fn score(&self, sums: &[f64]) -> f64;
+    /// The score of sums of statistics, in the precision of the sums.
+    fn score<T: Real>(&self, sums: &[T]) -> f64;
 }
 
 /// A measure with what it has counted.
@@ -50,6 +52,8 @@ pub struct Corpus<M: Measure> {
     segments: u64,
     /// Scores of segments, for [`Level::Sentence`].
     scores: Vec<f64>,
+    /// Statistics of segments one behind the other, when they are to be drawn from.
+    kept: Option<Vec<f64>>,
     references: References,
     /// What no thread has at the moment.
     scratches: Mutex<Vec<M::Scratch>>,
@@ -67,6 +71,7 @@ enum References {
 struct Counted {
     sums: Vec<f64>,
     scores: Vec<f64>,
+    kept: Vec<f64>,
     references: References,
     /// The first segment without a reference.
     fault: Option<usize>,
@@ -81,6 +86,7 @@ impl<M: Measure> Corpus<M> {
             level,
             segments: 0,
             scores: Vec::new(),
+            kept: None,
             references: References::Unknown,
             scratches: Mutex::default(),
         }
@@ -101,26 +107,19 @@ impl<M: Measure> Corpus<M> {
     /// # Errors
     /// A segment has no reference.
     pub fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
-        let stretches = batch.len().div_ceil(STRETCH);
-        let counted: Vec<_> = (0..stretches).map(|_| Mutex::new(None)).collect();
-        services::parallel_for(stretches, |stretch| {
-            let first = stretch * STRETCH;
-            let rows = first..batch.len().min(first + STRETCH);
-            let made = self.count(batch, rows);
-            if let Ok(mut place) = counted[stretch].lock() {
-                *place = Some(made);
-            }
-        });
+        let counted =
+            services::parallel_chunks(batch.len(), STRETCH, |rows| self.count(batch, rows));
         for counted in counted {
-            // A stretch that panicked has ended `parallel_for` already.
-            let Ok(Some(counted)) = counted.into_inner() else {
-                continue;
-            };
             if let Some(row) = counted.fault {
                 let segment = self.segments + row as u64 + 1;
                 return Err(Error::data(format!("segment {segment} has no reference")));
             }
-            self.add(&counted.sums, counted.scores, counted.references);
+            self.add(
+                &counted.sums,
+                counted.scores,
+                counted.kept,
+                counted.references,
+            );
         }
         self.segments += batch.len() as u64;
         Ok(())
@@ -128,7 +127,8 @@ impl<M: Measure> Corpus<M> {
 
     /// Takes in what another has counted, behind its own.
     pub fn merge(&mut self, other: Self) {
-        self.add(&other.sums, other.scores, other.references);
+        let kept = other.kept.unwrap_or_default();
+        self.add(&other.sums, other.scores, kept, other.references);
         self.segments += other.segments;
     }
 
@@ -139,6 +139,49 @@ impl<M: Measure> Corpus<M> {
             Level::Corpus => self.measure.score(&self.sums),
             Level::Sentence => self.scores.iter().sum::<f64>() / self.scores.len() as f64,
         }
+    }
+
+    /// Keeps the statistics of segments from now on.
+    pub fn keep(&mut self) {
+        self.kept.get_or_insert_default();
+    }
+
+    /// The score of each draw of segments, on the host's threads.
+    ///
+    /// A bootstrap is summed in single precision and in order, as sacrebleu and numpy do: the
+    /// intervals are theirs to the last digit that is printed.
+    ///
+    /// # Errors
+    /// Statistics were not kept.
+    pub fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        let Some(kept) = &self.kept else {
+            return Err(Error::unsupported("the segments were not kept"));
+        };
+        let score = |draw: &[u32]| match (self.level, draws.how()) {
+            (Level::Sentence, _) => {
+                let scores = draw.iter().map(|segment| self.scores[*segment as usize]);
+                scores.sum::<f64>() / draw.len() as f64
+            }
+            (Level::Corpus, Resampling::Bootstrap) => self.score_drawn::<f32>(kept, draw),
+            (Level::Corpus, Resampling::Exchange) => self.score_drawn::<f64>(kept, draw),
+        };
+        let scores = services::parallel_chunks(draws.len(), 1, |draw| {
+            draw.map(|draw| vec![score(draws.get(draw))])
+                .collect::<Vec<_>>()
+        });
+        Ok(scores.into_iter().flatten().collect())
+    }
+
+    fn score_drawn<T: Real>(&self, kept: &[f64], draw: &[u32]) -> f64 {
+        let width = self.measure.width();
+        let mut sums = vec![T::of(0.0); width];
+        for segment in draw {
+            let statistics = &kept[*segment as usize * width..][..width];
+            for (sum, statistic) in sums.iter_mut().zip(statistics) {
+                *sum = *sum + T::of(*statistic);
+            }
+        }
+        self.measure.score(&sums)
     }
 
     /// The scores of segments, when they were asked for.
@@ -160,6 +203,7 @@ impl<M: Measure> Corpus<M> {
         let mut counted = Counted {
             sums: vec![0.0; width],
             scores: Vec::new(),
+            kept: Vec::new(),
             references: References::Unknown,
             fault: None,
         };
@@ -178,6 +222,9 @@ impl<M: Measure> Corpus<M> {
             if self.level == Level::Sentence {
                 counted.scores.push(self.measure.score(&statistics));
             }
+            if self.kept.is_some() {
+                counted.kept.extend_from_slice(&statistics);
+            }
             add(&mut counted.sums, &statistics);
         }
         self.scratches().push(scratch);
@@ -189,9 +236,12 @@ impl<M: Measure> Corpus<M> {
         scratches.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&mut self, sums: &[f64], scores: Vec<f64>, references: References) {
+    fn add(&mut self, sums: &[f64], scores: Vec<f64>, kept: Vec<f64>, references: References) {
         add(&mut self.sums, sums);
         self.scores.extend(scores);
+        if let Some(all) = &mut self.kept {
+            all.extend(kept);
+        }
         self.references = self.references.and(references);
     }
 }

@@ -84,6 +84,15 @@ impl Metric for Ter {
             .unit("percent")
             .detail(detail)
     }
+
+    fn keep_examples(&mut self) -> bool {
+        self.0.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.0.resample(draws)
+    }
 }
 
 /// Edits: `[edits, mean length of the references]`.
@@ -120,17 +129,6 @@ impl Edits {
         into.clear();
         into.extend(words(&line).map(|word| ids.id(word)));
     }
-
-    /// The score, in the precision of the sums.
-    fn score_of<T: Real>(sums: &[T]) -> f64 {
-        let (edits, length) = (sums[0], sums[1]);
-        let zero = T::of(0.0);
-        match () {
-            () if length > zero => (T::of(100.0) * (edits / length)).into(),
-            () if edits > zero => 100.0,
-            () => 0.0,
-        }
-    }
 }
 
 impl Measure for Edits {
@@ -165,7 +163,13 @@ impl Measure for Edits {
         statistics[1] = length as f64 / count as f64;
     }
 
-    fn score(&self, sums: &[f64]) -> f64 {
-        Self::score_of(sums)
+    fn score<T: Real>(&self, sums: &[T]) -> f64 {
+        let (edits, length) = (sums[0], sums[1]);
+        let zero = T::of(0.0);
+        match () {
+            () if length > zero => (T::of(100.0) * (edits / length)).into(),
+            () if edits > zero => 100.0,
+            () => 0.0,
+        }
     }
 }
