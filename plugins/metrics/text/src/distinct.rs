@@ -4,24 +4,23 @@
 //! objective function for neural conversation models", NAACL 2016, section 5.2, which scales by the
 //! number of generated tokens; with `per = "ngrams"`, by the number of n-grams, as later works do.
 //! Words stand between white space. References are not looked at.
-//!
-//! N-grams are told apart by 128 bits of hash: two of a million of them are taken for one with a
-//! probability below 10⁻²⁶.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashSet;
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::options::OneOrMany;
 use tenon_plugin_api::services::{parallel_chunks, parallel_for};
 
-use crate::ngrams::lengths;
-use crate::words::split;
+use crate::ngrams::{self, lengths};
 
 /// Examples that one thread takes at a time.
 const CHUNK: usize = 64;
-/// Sets that the n-grams of one length are divided among, so that threads can fill them.
-const SHARDS: usize = 16;
+/// Sets that the runs of one length are divided among: threads can fill them, and one at a time
+/// stays in a processor's cache.
+const SHARDS: usize = 64;
+/// Runs that wait until all sets are filled at once.
+const WAITING: usize = 1 << 20;
 
 /// Options of `distinct`.
 #[derive(Options, Debug)]
@@ -56,20 +55,25 @@ pub struct Distinct {
     words: u64,
     /// Runs of each length.
     runs: Vec<u64>,
-    /// Distinct ones of each length.
-    seen: Vec<Shards>,
+    /// Distinct ones of each length, `SHARDS` a length.
+    shards: Vec<Mutex<Shard>>,
+    waiting: usize,
 }
 
-/// Hashes, divided by their last bits.
-#[derive(Debug)]
-struct Shards(Vec<Mutex<FxHashSet<u128>>>);
+/// Hashes of runs.
+#[derive(Debug, Default)]
+struct Shard {
+    seen: FxHashSet<u64>,
+    /// Those that are not among them yet.
+    waiting: Vec<u64>,
+}
 
 /// What a thread found.
 struct Found {
     words: u64,
     runs: Vec<u64>,
     /// Hashes for each length and shard.
-    hashes: Vec<Vec<u128>>,
+    hashes: Vec<Vec<u64>>,
 }
 
 impl Metric for Distinct {
@@ -80,14 +84,16 @@ impl Metric for Distinct {
 
     fn new(options: DistinctOptions) -> Result<Self> {
         let lengths = lengths(options.n)?;
-        let shards = |_: &usize| Shards((0..SHARDS).map(|_| Mutex::default()).collect());
         Ok(Self {
             per: options.per,
             lowercase: options.lowercase,
             words: 0,
             runs: vec![0; lengths.len()],
-            seen: lengths.iter().map(shards).collect(),
+            shards: (0..lengths.len() * SHARDS)
+                .map(|_| Mutex::default())
+                .collect(),
             lengths,
+            waiting: 0,
         })
     }
 
@@ -95,65 +101,83 @@ impl Metric for Distinct {
         let (lengths, lowercase) = (&self.lengths, self.lowercase);
         let all = parallel_chunks(batch.len(), CHUNK, |examples| {
             let mut found = Found::new(lengths.len());
+            let mut words = Vec::new();
             for index in examples {
                 let text = batch.get(index).0;
                 match lowercase {
-                    true => found.add(&text.to_lowercase(), lengths),
-                    false => found.add(text, lengths),
+                    true => ngrams::read(&text.to_lowercase(), &mut words),
+                    false => ngrams::read(text, &mut words),
                 }
+                found.add(&words, lengths);
             }
             found
         });
-        for found in &all {
-            self.words += found.words;
-            let runs = self.runs.iter_mut().zip(&found.runs);
-            runs.for_each(|(runs, more)| *runs += more);
+        for found in all {
+            self.take(found);
         }
-        parallel_for(lengths.len() * SHARDS, |place| {
-            let hashes = all.iter().flat_map(|found| &found.hashes[place]);
-            let shard = &self.seen[place / SHARDS].0[place % SHARDS];
-            shard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(hashes);
-        });
+        if self.waiting > WAITING {
+            self.waiting = 0;
+            parallel_for(self.shards.len(), |shard| {
+                lock(&self.shards[shard]).settle();
+            });
+        }
         Ok(())
     }
 
     fn merge(&mut self, other: Self) {
         self.words += other.words;
+        self.waiting += other.waiting;
         let runs = self.runs.iter_mut().zip(other.runs);
         runs.for_each(|(runs, more)| *runs += more);
-        for (shards, more) in self.seen.iter_mut().zip(other.seen) {
-            for (shard, more) in shards.0.iter_mut().zip(more.0) {
-                let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
-                shard.extend(more.into_inner().unwrap_or_else(PoisonError::into_inner));
-            }
+        for (shard, more) in self.shards.iter().zip(other.shards) {
+            let more = more.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = lock(shard);
+            shard.seen.extend(more.seen);
+            shard.waiting.extend(more.waiting);
         }
     }
 
     fn compute(&self) -> Scores {
-        let all = self.lengths.iter().zip(&self.seen).zip(&self.runs);
-        all.fold(Scores::new(), |scores, ((n, seen), runs)| {
+        let distinct = self.shards.chunks(SHARDS).map(|shards| {
+            let settled = shards.iter().map(|shard| lock(shard).settle());
+            settled.sum::<usize>()
+        });
+        let all = self.lengths.iter().zip(distinct).zip(&self.runs);
+        all.fold(Scores::new(), |scores, ((n, distinct), runs)| {
             let by = match self.per {
                 Per::Tokens => self.words,
                 Per::Ngrams => *runs,
             };
             scores
-                .and(format!("distinct_{n}"), seen.len() as f64 / by as f64)
+                .and(format!("distinct_{n}"), distinct as f64 / by as f64)
                 .higher_is_better()
                 .unit("fraction")
         })
     }
 }
 
-impl Shards {
-    fn len(&self) -> usize {
-        let shards = self.0.iter();
-        shards
-            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len())
-            .sum()
+impl Distinct {
+    fn take(&mut self, found: Found) {
+        self.words += found.words;
+        let runs = self.runs.iter_mut().zip(found.runs);
+        runs.for_each(|(runs, more)| *runs += more);
+        for (shard, hashes) in self.shards.iter().zip(found.hashes) {
+            self.waiting += hashes.len();
+            lock(shard).waiting.extend(hashes);
+        }
     }
+}
+
+impl Shard {
+    /// Takes in what waits; how many there are.
+    fn settle(&mut self) -> usize {
+        self.seen.extend(self.waiting.drain(..));
+        self.seen.len()
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Found {
@@ -165,33 +189,14 @@ impl Found {
         }
     }
 
-    fn add(&mut self, text: &str, lengths: &[usize]) {
-        let words: Vec<u128> = split(text).map(|word| hash(word.as_bytes())).collect();
+    fn add(&mut self, words: &[u64], lengths: &[usize]) {
         self.words += words.len() as u64;
         for (index, n) in lengths.iter().enumerate() {
-            for run in words.windows(*n) {
-                self.runs[index] += 1;
-                let hash = run.iter().fold(0, |hash: u128, word| {
-                    hash.wrapping_mul(ODD).wrapping_add(*word)
-                });
-                self.hashes[index * SHARDS + (hash >> 120) as usize % SHARDS].push(hash);
+            self.runs[index] += (words.len() + 1).saturating_sub(*n) as u64;
+            let shards = &mut self.hashes[index * SHARDS..(index + 1) * SHARDS];
+            for run in ngrams::runs(words, *n) {
+                shards[(run >> 20) as usize % SHARDS].push(run);
             }
         }
     }
-}
-
-/// An odd number without pattern: the first bits of the fraction of π.
-const ODD: u128 = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7345;
-
-/// 128 bits of a word. Every step can be undone, so short words never share them.
-fn hash(word: &[u8]) -> u128 {
-    let mut state = word.len() as u128;
-    for part in word.chunks(8) {
-        let mut bytes = [0; 8];
-        bytes[..part.len()].copy_from_slice(part);
-        state = (state ^ u128::from(u64::from_le_bytes(bytes))).wrapping_mul(ODD);
-        state ^= state >> 67;
-    }
-    state = state.wrapping_mul(ODD);
-    state ^ (state >> 65)
 }

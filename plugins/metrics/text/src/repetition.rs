@@ -11,12 +11,13 @@
 //!
 //! References are not looked at.
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::options::OneOrMany;
 use tenon_plugin_api::services::parallel_chunks;
 
 use crate::mean::Mean;
-use crate::ngrams::{Runs, lengths};
+use crate::ngrams::{self, lengths};
 
 /// Examples that one thread takes at a time.
 const CHUNK: usize = 64;
@@ -71,8 +72,10 @@ impl Metric for Repetition {
         let (lengths, window) = (&self.lengths, self.window);
         let found = parallel_chunks(batch.len(), CHUNK, |examples| {
             let mut totals = Totals::new(lengths.len());
+            let mut counter = Counter::default();
             for index in examples {
-                totals.add(&mut Runs::read(batch.get(index).0), lengths, window);
+                ngrams::read(batch.get(index).0, &mut counter.words);
+                totals.add(&mut counter, lengths, window);
             }
             totals
         });
@@ -106,19 +109,14 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, runs: &mut Runs<'_>, lengths: &[usize], window: usize) {
+    fn add(&mut self, counter: &mut Counter, lengths: &[usize], window: usize) {
         for (n, repeated) in lengths.iter().zip(&mut self.repeated) {
-            let all = runs.count(*n);
-            if all > 0 {
-                repeated.add(1.0 - runs.distinct(*n) as f64 / all as f64);
+            if counter.words.len() >= *n {
+                repeated.add(counter.share(*n));
             }
         }
-        let mut last = vec![None; runs.distinct(1)];
-        for (at, word) in runs.words.iter().enumerate() {
-            let before = last[*word as usize].replace(at);
-            self.again += u64::from(before.is_some_and(|before: usize| at - before <= window));
-        }
-        self.words += runs.words.len() as u64;
+        self.words += counter.words.len() as u64;
+        self.again += counter.again(window);
     }
 
     fn merge(&mut self, other: Self) {
@@ -126,5 +124,34 @@ impl Totals {
         means.for_each(|(mean, more)| mean.merge(more));
         self.words += other.words;
         self.again += other.again;
+    }
+}
+
+/// Counts within one text, in the same memory.
+#[derive(Default)]
+struct Counter {
+    words: Vec<u64>,
+    seen: FxHashSet<u64>,
+    last: FxHashMap<u64, usize>,
+}
+
+impl Counter {
+    /// The share of runs of `n` words that repeat another; there is at least one.
+    fn share(&mut self, n: usize) -> f64 {
+        self.seen.clear();
+        self.seen.extend(ngrams::runs(&self.words, n));
+        let all = self.words.len() + 1 - n;
+        1.0 - self.seen.len() as f64 / all as f64
+    }
+
+    /// How many words occur among the `window` before them.
+    fn again(&mut self, window: usize) -> u64 {
+        self.last.clear();
+        let mut count = 0;
+        for (at, word) in self.words.iter().enumerate() {
+            let before = self.last.insert(*word, at);
+            count += u64::from(before.is_some_and(|before| at - before <= window));
+        }
+        count
     }
 }

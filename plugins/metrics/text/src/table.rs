@@ -118,40 +118,33 @@ impl Columns {
         self.falls.clear();
         self.falls.resize(self.masks.words, 0);
         let mut distance = self.items.len();
+        let nowhere = vec![0; self.masks.words];
         for item in down {
-            let mask = self.masks.of(*item);
-            let (up, down) = edit_row(mask, &mut self.vector, &mut self.falls, last);
-            distance = distance + up - down;
+            let mask = self.masks.of(*item).unwrap_or(&nowhere);
+            let (up, down) = edit_row(mask, &mut self.vector, &mut self.falls);
+            distance += (up >> (last % 64) & 1) as usize;
+            distance -= (down >> (last % 64) & 1) as usize;
         }
         distance
     }
 }
 
-/// One row of edit distances down; by how much the distance at the column `last` grows and falls.
-fn edit_row(
-    mask: Option<&[u64]>,
-    rises: &mut [u64],
-    falls: &mut [u64],
-    last: usize,
-) -> (usize, usize) {
+/// One row of edit distances down; where the distances grow and fall in the columns of the last
+/// word.
+fn edit_row(mask: &[u64], rises: &mut [u64], falls: &mut [u64]) -> (u64, u64) {
+    let (mut up, mut down) = (0, 0);
     let (mut up_in, mut down_in) = (1, 0);
-    let mut change = (0, 0);
-    for (word, (rise, fall)) in rises.iter_mut().zip(falls).enumerate() {
-        let equal = mask.map_or(0, |mask| mask[word]);
+    for ((equal, rise), fall) in mask.iter().zip(rises).zip(falls) {
         let x = equal | down_in;
         let diagonal = ((x & *rise).wrapping_add(*rise) ^ *rise) | x | *fall;
-        let up = *fall | !(diagonal | *rise);
-        let down = *rise & diagonal;
-        if word == last / 64 {
-            let bit = |row: u64| (row >> (last % 64) & 1) as usize;
-            change = (bit(up), bit(down));
-        }
+        up = *fall | !(diagonal | *rise);
+        down = *rise & diagonal;
         let (up_shifted, down_shifted) = (up << 1 | up_in, down << 1 | down_in);
         (up_in, down_in) = (up >> 63, down >> 63);
         *rise = down_shifted | !(diagonal | up_shifted);
         *fall = up_shifted & diagonal;
     }
-    change
+    (up, down)
 }
 
 /// Zeros among the first `bits`.

@@ -58,8 +58,7 @@ impl Metric for TextMatch {
             let mut mean = Mean::default();
             for index in examples {
                 let (prediction, mut references) = batch.get(index);
-                let prediction = options.reduced(prediction);
-                let right = references.any(|reference| options.reduced(reference) == prediction);
+                let right = references.any(|reference| options.equal(prediction, reference));
                 mean.add(f64::from(u8::from(right)));
             }
             mean
@@ -80,6 +79,25 @@ impl Metric for TextMatch {
 }
 
 impl TextMatchOptions {
+    fn equal(self, one: &str, other: &str) -> bool {
+        if self.ignore_whitespace || !one.is_ascii() || !other.is_ascii() {
+            return self.reduced(one) == self.reduced(other);
+        }
+        // As far as they are equal, without copies.
+        self.letters(one).eq(self.letters(other))
+    }
+
+    /// What is compared of a text of ASCII.
+    fn letters(self, text: &str) -> impl Iterator<Item = u8> + '_ {
+        let letters = text
+            .bytes()
+            .filter(move |byte| !self.leaves_out(char::from(*byte)));
+        letters.map(move |byte| match self.ignore_case {
+            true => byte.to_ascii_lowercase(),
+            false => byte,
+        })
+    }
+
     /// What is compared of a text.
     fn reduced(self, text: &str) -> Cow<'_, str> {
         let mut text = Cow::Borrowed(text);
@@ -87,15 +105,17 @@ impl TextMatchOptions {
             text = Cow::Owned(text.to_lowercase());
         }
         if self.ignore_punctuation || self.ignore_numbers {
-            let left_out = |letter: &char| {
-                (self.ignore_punctuation && letter.is_ascii_punctuation())
-                    || (self.ignore_numbers && letter.is_ascii_digit())
-            };
-            text = Cow::Owned(text.chars().filter(|letter| !left_out(letter)).collect());
+            let kept = text.chars().filter(|letter| !self.leaves_out(*letter));
+            text = Cow::Owned(kept.collect());
         }
         if self.ignore_whitespace {
             text = Cow::Owned(split(&text).collect::<Vec<_>>().join(" "));
         }
         text
+    }
+
+    fn leaves_out(self, letter: char) -> bool {
+        (self.ignore_punctuation && letter.is_ascii_punctuation())
+            || (self.ignore_numbers && letter.is_ascii_digit())
     }
 }

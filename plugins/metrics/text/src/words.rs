@@ -120,8 +120,36 @@ fn width(first: u8) -> usize {
 /// Words between white space, as Python's `str.split` finds them: Unicode's, and the separators of
 /// ASCII.
 pub fn split(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
-    words.filter(|word| !word.is_empty())
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let bytes = text.as_bytes();
+        let mut start = at;
+        while at < bytes.len() {
+            match space(text, at) {
+                0 => at += 1,
+                _ if at > start => break,
+                width => {
+                    at += width;
+                    start = at;
+                }
+            }
+        }
+        (start < at).then(|| &text[start..at])
+    })
+}
+
+/// Bytes of the white space at a place, 0 if there is none.
+fn space(text: &str, at: usize) -> usize {
+    match text.as_bytes()[at] {
+        b'\t'..=b'\r' | 0x1c..=0x1f | b' ' => 1,
+        // No white space begins with another byte.
+        0xc2 | 0xe1 | 0xe2 | 0xe3 => {
+            let letter = text[at..].chars().next();
+            let space = letter.filter(|letter| letter.is_whitespace());
+            space.map_or(0, char::len_utf8)
+        }
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -169,7 +197,13 @@ mod tests {
 
     #[test]
     fn white_space_is_pythons() {
-        let words: Vec<_> = split("a\u{1c}b\u{2003}c\u{85}d \u{200b}e").collect();
-        assert_eq!(words, ["a", "b", "c", "d", "\u{200b}e"]);
+        let words: Vec<_> = split("  a\u{1c}b\u{2003}c\u{85}d \u{200b}e éâ\n\n").collect();
+        assert_eq!(words, ["a", "b", "c", "d", "\u{200b}e", "éâ"]);
+        let unicode = (0..=0x10_ffff).filter_map(char::from_u32);
+        for letter in unicode.filter(|letter| !letter.is_ascii()) {
+            let text = letter.to_string();
+            let words: Vec<_> = split(&text).collect();
+            assert_eq!(words.is_empty(), letter.is_whitespace(), "{letter:?}");
+        }
     }
 }

@@ -57,6 +57,8 @@ pub struct Scorer<'a> {
     others: Vec<u64>,
     runs: FxHashMap<u64, u64>,
     columns: Columns,
+    /// The length of the longest common subsequence of the present pair, once it is known.
+    subsequence: Option<usize>,
     common: Vec<bool>,
     counts: FxHashMap<u32, [usize; 2]>,
 }
@@ -72,6 +74,7 @@ impl<'a> Scorer<'a> {
             others: Vec::new(),
             runs: FxHashMap::default(),
             columns: Columns::default(),
+            subsequence: None,
             common: Vec::new(),
             counts: FxHashMap::default(),
         }
@@ -88,6 +91,7 @@ impl<'a> Scorer<'a> {
         }
         for (index, reference) in references.enumerate() {
             self.vocabulary.read(reference, &mut self.reference);
+            self.subsequence = None;
             for (kind, best) in best.iter_mut().enumerate() {
                 let found = self.pair(kind);
                 if index == 0 || found[2] > best[2] {
@@ -113,10 +117,10 @@ impl<'a> Scorer<'a> {
                 self.lines_in_common()
             }
             // Of one line each, the union is that one subsequence.
-            Kind::Lcs | Kind::LcsOfLines => {
+            Kind::Lcs | Kind::LcsOfLines => *self.subsequence.get_or_insert_with(|| {
                 self.columns.set(&self.prediction.ids);
                 self.columns.common(&self.reference.ids)
-            }
+            }),
         };
         prf(hits, predicted, referred)
     }
