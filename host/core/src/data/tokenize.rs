@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use tokenizers::utils::parallelism;
 use tokenizers::utils::truncation::{TruncationParams, TruncationStrategy, truncate_encodings};
-use tokenizers::{Encoding as HfEncoding, PostProcessor, PostProcessorWrapper, Tokenizer};
+use tokenizers::{Encoding as HfEncoding, PostProcessor};
 
 use crate::hex;
+use crate::tokenizer::{Detokenizer, Files, Side, Sides, load};
 
 /// Which text loses tokens where both are too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct EncodeOptions {
     pub offsets: bool,
     /// Fills [`Encoding::words`].
     pub words: bool,
+    /// Encodes as text of the target side, for tokenizers whose sides differ.
+    pub target: bool,
 }
 
 impl Default for EncodeOptions {
@@ -46,6 +49,7 @@ impl Default for EncodeOptions {
             special_tokens: true,
             offsets: false,
             words: false,
+            target: false,
         }
     }
 }
@@ -68,6 +72,14 @@ pub struct Encoding {
 /// Errors of tokenizers.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
+    /// A file beside a tokenizer that is not read as JSON.
+    #[error("{}: not a JSON object: {problem}", path.display())]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// What the parser met.
+        problem: String,
+    },
     /// No file.
     #[error("no tokenizer at {}; a model folder needs a `tokenizer.json` (in Python: `tokenizer.save_pretrained(folder)` with a fast tokenizer writes one)", path.display())]
     Missing {
@@ -153,13 +165,12 @@ pub trait Tokenize: Send + Sync {
     fn fingerprint(&self) -> &str;
 }
 
-/// A `tokenizer.json`. Truncation and padding that are set in the file are not used: the caller
-/// says how long, and collation pads.
+/// A tokenizer as Hugging Face's programs write it: a `tokenizer.json`, or a SentencePiece model.
+/// Truncation and padding that are set in the file are not used: the caller says how long, and
+/// collation pads.
 pub struct HfTokenizer {
-    /// Without post-processor, so that truncation can come between the two.
-    tokenizer: Tokenizer,
-    processor: Option<PostProcessorWrapper>,
-    /// Special tokens by role, from the files beside it.
+    sides: Sides,
+    /// Special tokens by role.
     roles: Vec<(String, u32)>,
     vocab_size: usize,
     fingerprint: String,
@@ -177,79 +188,98 @@ const ROLES: [(&str, &[&str]); 7] = [
 ];
 
 impl HfTokenizer {
-    /// Loads `path`, a `tokenizer.json` or a folder that holds one. Roles of special tokens come
-    /// from `tokenizer_config.json` and `special_tokens_map.json` beside it, else from the names
-    /// that they have by custom.
+    /// Loads `path`, a file or a folder that holds one: `tokenizer.json`, else Marian's
+    /// `source.spm`, `target.spm` and `vocab.json`, `spiece.model`, or `tokenizer.model`. Which
+    /// special token has which role is told by `tokenizer_config.json` and
+    /// `special_tokens_map.json` beside it, else by the ids in `generation_config.json` and
+    /// `config.json`, else by the names that they have by custom.
     ///
     /// # Errors
     /// No such file, or no tokenizer in it.
     pub fn load(path: &Path) -> Result<Self, TokenizerError> {
-        let file = if path.is_dir() {
-            path.join("tokenizer.json")
-        } else {
-            path.to_owned()
-        };
-        let bytes = std::fs::read(&file).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => TokenizerError::Missing { path: file.clone() },
-            _ => TokenizerError::Io {
-                path: file.clone(),
-                source,
-            },
-        })?;
-        let mut tokenizer =
-            Tokenizer::from_bytes(&bytes).map_err(|error| TokenizerError::Invalid {
-                path: file.clone(),
-                problem: error.to_string(),
-            })?;
+        let mut files = Files::find(path)?;
+        let sides = load(&mut files)?;
         // Batches are spread over our own threads; a second pool would only compete with them.
         parallelism::set_parallelism(false);
-        let processor = tokenizer.get_post_processor().cloned();
-        tokenizer.with_padding(None);
-        tokenizer.with_post_processor(None::<PostProcessorWrapper>);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|error| TokenizerError::Invalid {
-                path: file.clone(),
-                problem: error.to_string(),
-            })?;
-        let mut digest = Sha256::new();
-        digest.update(&bytes);
-        let named = named_roles(&file, &mut digest);
-        let role = |(role, customs): &(&str, &[&str])| {
-            let token = named
-                .iter()
-                .find(|(known, _)| known == role)
-                .map(|(_, token)| token.as_str());
-            let id = match token {
-                Some(token) => tokenizer.token_to_id(token),
-                None => customs
-                    .iter()
-                    .find_map(|token| tokenizer.token_to_id(token)),
+        let vocab_size = sides.vocab_size();
+        let mut roles: Vec<(String, u32)> = Vec::new();
+        for (role, customs) in ROLES {
+            let id = match files.named(role) {
+                Some(token) => sides.source.token_id(token),
+                None => {
+                    let numbered = files
+                        .numbered(role)
+                        .filter(|id| (*id as usize) < vocab_size);
+                    let custom = || {
+                        customs
+                            .iter()
+                            .find_map(|token| sides.source.token_id(token))
+                    };
+                    numbered.or_else(custom)
+                }
             };
-            Some(((*role).to_owned(), id?))
-        };
-        let roles = ROLES.iter().filter_map(role).collect();
-        // The highest id counts, not the number of tokens: vocabularies may have gaps.
-        let vocab_size = tokenizer
-            .get_vocab(true)
-            .values()
-            .max()
-            .map_or(0, |id| *id as usize + 1);
+            roles.extend(id.map(|id| (role.to_owned(), id)));
+        }
+        let mut digest = files.digest;
+        for (role, id) in &roles {
+            digest.update(format!("{role}\0{id}\0"));
+        }
         Ok(Self {
-            tokenizer,
-            processor,
+            sides,
             roles,
             vocab_size,
             fingerprint: hex(&digest.finalize()),
         })
     }
 
-    fn one(&self, text: &str, options: &EncodeOptions) -> Result<HfEncoding, TokenizerError> {
-        let encoded = match options.offsets || options.words {
-            true => self.tokenizer.encode(text, false),
-            false => self.tokenizer.encode_fast(text, false),
-        };
-        encoded.map_err(|error| failed("encode the text", &*error))
+    /// The side of the source, or of the target.
+    fn side(&self, target: bool) -> &Side {
+        match &self.sides.target {
+            Some(side) if target => side,
+            _ => &self.sides.source,
+        }
+    }
+
+    /// Makes text of tokens of the target side that come one at a time.
+    pub fn detokenizer(&self, skip_special_tokens: bool) -> Detokenizer {
+        self.side(true).detokenizer(skip_special_tokens)
+    }
+
+    /// The text of `ids` of the target side, for tokenizers whose sides differ.
+    ///
+    /// # Errors
+    /// Tokens that do not make text.
+    pub fn decode_target(
+        &self,
+        ids: &[u32],
+        skip_special_tokens: bool,
+    ) -> Result<String, TokenizerError> {
+        let text = self.side(true).decode(ids, skip_special_tokens);
+        text.map_err(|error| failed("decode tokens", &*error))
+    }
+
+    /// What it is made of, for people.
+    pub fn describe(&self) -> serde_json::Value {
+        let side = &self.sides.source;
+        let roles: serde_json::Map<String, serde_json::Value> = self
+            .roles
+            .iter()
+            .map(|(role, id)| {
+                (
+                    role.clone(),
+                    serde_json::json!({"id": id, "token": self.token(*id)}),
+                )
+            })
+            .collect();
+        serde_json::json!({
+            "kind": side.kind(),
+            "vocab_size": self.vocab_size,
+            "sides": if self.sides.target.is_some() { 2 } else { 1 },
+            "roles": roles,
+            "special": side.special().into_iter().map(|(id, token)| serde_json::json!({"id": id, "token": token})).collect::<Vec<_>>(),
+            "parts": side.parts(),
+            "fingerprint": self.fingerprint,
+        })
     }
 }
 
@@ -260,13 +290,18 @@ impl Tokenize for HfTokenizer {
         pair: Option<&str>,
         options: &EncodeOptions,
     ) -> Result<Encoding, TokenizerError> {
-        let mut first = self.one(text, options)?;
-        let mut second = pair.map(|pair| self.one(pair, options)).transpose()?;
+        let side = self.side(options.target);
+        let one = |text: &str| {
+            let encoded = side.encode(text, options.offsets || options.words);
+            encoded.map_err(|error| failed("encode the text", &*error))
+        };
+        let mut first = one(text)?;
+        let mut second = pair.map(one).transpose()?;
         if let Some(second) = &mut second {
             second.set_type_ids(vec![1; second.len()]);
         }
         if let Some(max_length) = options.max_length {
-            let added = match (&self.processor, options.special_tokens) {
+            let added = match (&side.processor, options.special_tokens) {
                 (Some(processor), true) => processor.added_tokens(second.is_some()),
                 _ => 0,
             };
@@ -296,7 +331,7 @@ impl Tokenize for HfTokenizer {
                     .map_err(|error| failed("truncate the text", &*error))?;
             }
         }
-        let whole = match (&self.processor, second) {
+        let whole = match (&side.processor, second) {
             (Some(processor), second) => processor
                 .process(first, second, options.special_tokens)
                 .map_err(|error| failed("add special tokens", &*error))?,
@@ -329,17 +364,16 @@ impl Tokenize for HfTokenizer {
     }
 
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TokenizerError> {
-        self.tokenizer
-            .decode(ids, skip_special_tokens)
-            .map_err(|error| failed("decode tokens", &*error))
+        let text = self.sides.source.decode(ids, skip_special_tokens);
+        text.map_err(|error| failed("decode tokens", &*error))
     }
 
     fn token_id(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(token)
+        self.sides.source.token_id(token)
     }
 
     fn token(&self, id: u32) -> Option<String> {
-        self.tokenizer.id_to_token(id)
+        self.sides.source.token(id)
     }
 
     fn special(&self, role: &str) -> Option<u32> {
@@ -356,30 +390,6 @@ impl Tokenize for HfTokenizer {
     fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
-}
-
-/// Tokens by role (`pad` for `pad_token`), as the files beside a tokenizer name them.
-fn named_roles(file: &Path, digest: &mut Sha256) -> Vec<(String, String)> {
-    let mut roles: Vec<(String, String)> = Vec::new();
-    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
-        let Ok(bytes) = std::fs::read(file.with_file_name(name)) else {
-            continue;
-        };
-        let Ok(serde_json::Value::Object(entries)) = serde_json::from_slice(&bytes) else {
-            continue;
-        };
-        for (key, value) in &entries {
-            let Some(role) = key.strip_suffix("_token") else {
-                continue;
-            };
-            let token = value.as_str().or_else(|| value.get("content")?.as_str());
-            if let Some(token) = token.filter(|_| !roles.iter().any(|(known, _)| known == role)) {
-                digest.update(format!("{role}\0{token}\0"));
-                roles.push((role.to_owned(), token.to_owned()));
-            }
-        }
-    }
-    roles
 }
 
 fn failed(doing: &'static str, error: &dyn std::error::Error) -> TokenizerError {

@@ -1,5 +1,8 @@
 //! Tokenizers: trained ones, held against those of other programs on the same text.
 
+mod detokenize;
+mod hostile;
+mod sentencepiece;
 mod training;
 
 use std::path::PathBuf;

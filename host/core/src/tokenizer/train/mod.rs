@@ -7,10 +7,12 @@
 mod bpe;
 mod count;
 mod files;
+mod sources;
 mod spec;
 mod unigram;
 
 pub use count::TextSource;
+pub use sources::TextFile;
 pub use spec::{Kind, Normalization, TrainSpec};
 
 use std::io;
@@ -25,6 +27,14 @@ pub enum TrainError {
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A column that is not there, or none that is told.
+    #[error("{}: {problem}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The columns hold no text.
     #[error("there is no text to learn from: {texts} rows were read, and {columns} held none")]
     NoText {
