@@ -19,6 +19,8 @@ const CHUNK: usize = 64;
 /// Sets that the runs of one length are divided among: threads can fill them, and one at a time
 /// stays in a processor's cache.
 const SHARDS: usize = 64;
+/// Room for the runs of a shard that one thread finds at a time.
+const ROOM: usize = 96;
 /// Runs that wait until all sets are filled at once.
 const WAITING: usize = 1 << 20;
 
@@ -55,25 +57,21 @@ pub struct Distinct {
     words: u64,
     /// Runs of each length.
     runs: Vec<u64>,
-    /// Distinct ones of each length, `SHARDS` a length.
-    shards: Vec<Mutex<Shard>>,
-    waiting: usize,
+    /// Hashes of the distinct ones, `SHARDS` sets a length.
+    seen: Vec<Mutex<FxHashSet<u64>>>,
+    /// What is not among them yet.
+    waiting: Vec<Hashes>,
+    waiting_count: usize,
 }
 
-/// Hashes of runs.
-#[derive(Debug, Default)]
-struct Shard {
-    seen: FxHashSet<u64>,
-    /// Those that are not among them yet.
-    waiting: Vec<u64>,
-}
+/// Hashes for each length and shard.
+type Hashes = Vec<Vec<u64>>;
 
 /// What a thread found.
 struct Found {
     words: u64,
     runs: Vec<u64>,
-    /// Hashes for each length and shard.
-    hashes: Vec<Vec<u64>>,
+    hashes: Hashes,
 }
 
 impl Metric for Distinct {
@@ -89,11 +87,12 @@ impl Metric for Distinct {
             lowercase: options.lowercase,
             words: 0,
             runs: vec![0; lengths.len()],
-            shards: (0..lengths.len() * SHARDS)
+            seen: (0..lengths.len() * SHARDS)
                 .map(|_| Mutex::default())
                 .collect(),
             lengths,
-            waiting: 0,
+            waiting: Vec::new(),
+            waiting_count: 0,
         })
     }
 
@@ -115,32 +114,30 @@ impl Metric for Distinct {
         for found in all {
             self.take(found);
         }
-        if self.waiting > WAITING {
-            self.waiting = 0;
-            parallel_for(self.shards.len(), |shard| {
-                lock(&self.shards[shard]).settle();
-            });
+        if self.waiting_count > WAITING {
+            self.settle();
+            self.waiting.clear();
+            self.waiting_count = 0;
         }
         Ok(())
     }
 
     fn merge(&mut self, other: Self) {
         self.words += other.words;
-        self.waiting += other.waiting;
         let runs = self.runs.iter_mut().zip(other.runs);
         runs.for_each(|(runs, more)| *runs += more);
-        for (shard, more) in self.shards.iter().zip(other.shards) {
-            let more = more.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let mut shard = lock(shard);
-            shard.seen.extend(more.seen);
-            shard.waiting.extend(more.waiting);
+        for (seen, more) in self.seen.iter().zip(other.seen) {
+            lock(seen).extend(more.into_inner().unwrap_or_else(PoisonError::into_inner));
         }
+        self.waiting.extend(other.waiting);
+        self.waiting_count += other.waiting_count;
     }
 
     fn compute(&self) -> Scores {
-        let distinct = self.shards.chunks(SHARDS).map(|shards| {
-            let settled = shards.iter().map(|shard| lock(shard).settle());
-            settled.sum::<usize>()
+        self.settle();
+        let distinct = self.seen.chunks(SHARDS).map(|seen| {
+            let counts = seen.iter().map(|seen| lock(seen).len());
+            counts.sum::<usize>()
         });
         let all = self.lengths.iter().zip(distinct).zip(&self.runs);
         all.fold(Scores::new(), |scores, ((n, distinct), runs)| {
@@ -160,24 +157,26 @@ impl Distinct {
     fn take(&mut self, found: Found) {
         self.words += found.words;
         let runs = self.runs.iter_mut().zip(found.runs);
-        runs.for_each(|(runs, more)| *runs += more);
-        for (shard, hashes) in self.shards.iter().zip(found.hashes) {
-            self.waiting += hashes.len();
-            lock(shard).waiting.extend(hashes);
-        }
+        runs.for_each(|(runs, more)| {
+            *runs += more;
+            self.waiting_count += more as usize;
+        });
+        self.waiting.push(found.hashes);
+    }
+
+    /// Puts what waits into the sets; once more changes nothing.
+    fn settle(&self) {
+        parallel_for(self.seen.len(), |shard| {
+            let mut seen = lock(&self.seen[shard]);
+            for hashes in &self.waiting {
+                seen.extend(&hashes[shard]);
+            }
+        });
     }
 }
 
-impl Shard {
-    /// Takes in what waits; how many there are.
-    fn settle(&mut self) -> usize {
-        self.seen.extend(self.waiting.drain(..));
-        self.seen.len()
-    }
-}
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(seen: &Mutex<FxHashSet<u64>>) -> MutexGuard<'_, FxHashSet<u64>> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Found {
@@ -185,7 +184,9 @@ impl Found {
         Self {
             words: 0,
             runs: vec![0; lengths],
-            hashes: vec![Vec::new(); lengths * SHARDS],
+            hashes: (0..lengths * SHARDS)
+                .map(|_| Vec::with_capacity(ROOM))
+                .collect(),
         }
     }
 

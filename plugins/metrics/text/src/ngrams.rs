@@ -21,18 +21,19 @@ pub fn runs(words: &[u64], n: usize) -> impl Iterator<Item = u64> + '_ {
 }
 
 fn hash(word: &[u8]) -> u64 {
-    let mut parts = word.chunks_exact(8);
     let mut state = word.len() as u64;
-    for part in parts.by_ref() {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(part);
-        state = mix(state, u64::from_le_bytes(bytes));
+    if let Some(last) = word.last_chunk::<8>() {
+        for part in word.chunks_exact(8).filter_map(<[u8]>::first_chunk::<8>) {
+            state = mix(state, u64::from_le_bytes(*part));
+        }
+        return mix(state, u64::from_le_bytes(*last));
     }
-    let last = parts.remainder().iter().rev();
-    mix(
-        state,
-        last.fold(0, |last, byte| last << 8 | u64::from(*byte)),
-    )
+    if let (Some(first), Some(last)) = (word.first_chunk::<4>(), word.last_chunk::<4>()) {
+        let both = [first, last].map(|part| u64::from(u32::from_le_bytes(*part)));
+        return mix(state, both[0] << 32 | both[1]);
+    }
+    let all = word.iter();
+    mix(state, all.fold(0, |all, byte| all << 8 | u64::from(*byte)))
 }
 
 fn mix(state: u64, more: u64) -> u64 {
