@@ -22,6 +22,7 @@ mod rotary;
 mod sides;
 mod simd;
 mod sites;
+mod skinny;
 
 pub use activation::Activation;
 pub use attention::{Attention, Sight};

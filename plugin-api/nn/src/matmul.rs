@@ -85,7 +85,7 @@ pub(crate) fn multiply<const ISA: u8>(
 }
 
 /// A vector register. The compiler, left to itself, vectorises these loops along the wrong dimension.
-trait Vector: Copy {
+pub(crate) trait Vector: Copy {
     const WIDTH: usize;
 
     unsafe fn load(from: *const f32) -> Self;
@@ -93,10 +93,15 @@ trait Vector: Copy {
     unsafe fn splat(value: f32) -> Self;
     /// `self * b + c`.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// The sum of the elements, by halves.
+    unsafe fn sum(self) -> f32;
+    /// Has the element's line brought near, if it can be; the address may lie outside of memory.
+    #[inline(always)]
+    unsafe fn prefetch(_at: *const f32) {}
 }
 
 macro_rules! x86_vector {
-    ($type:ident, $width:literal, $load:ident, $store:ident, $splat:ident, $mul_add:ident) => {
+    ($type:ident, $width:literal, $load:ident, $store:ident, $splat:ident, $mul_add:ident, $sum:path) => {
         #[cfg(target_arch = "x86_64")]
         impl Vector for std::arch::x86_64::$type {
             const WIDTH: usize = $width;
@@ -118,6 +123,16 @@ macro_rules! x86_vector {
             unsafe fn mul_add(self, b: Self, c: Self) -> Self {
                 unsafe { std::arch::x86_64::$mul_add(self, b, c) }
             }
+            #[inline(always)]
+            unsafe fn sum(self) -> f32 {
+                unsafe { $sum(self) }
+            }
+            #[inline(always)]
+            unsafe fn prefetch(at: *const f32) {
+                unsafe {
+                    std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast())
+                }
+            }
         }
     };
 }
@@ -127,7 +142,8 @@ x86_vector!(
     _mm512_loadu_ps,
     _mm512_storeu_ps,
     _mm512_set1_ps,
-    _mm512_fmadd_ps
+    _mm512_fmadd_ps,
+    std::arch::x86_64::_mm512_reduce_add_ps
 );
 x86_vector!(
     __m256,
@@ -135,8 +151,26 @@ x86_vector!(
     _mm256_loadu_ps,
     _mm256_storeu_ps,
     _mm256_set1_ps,
-    _mm256_fmadd_ps
+    _mm256_fmadd_ps,
+    sum_of_eight
 );
+
+/// # Safety
+/// The processor has AVX.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn sum_of_eight(x: std::arch::x86_64::__m256) -> f32 {
+    use std::arch::x86_64::{
+        _mm_add_ps, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps, _mm256_castps256_ps128,
+        _mm256_extractf128_ps,
+    };
+    // SAFETY: the caller's.
+    unsafe {
+        let four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ps(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
 
 impl Vector for [f32; 4] {
     const WIDTH: usize = 4;
@@ -157,6 +191,10 @@ impl Vector for [f32; 4] {
     #[inline(always)]
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
         std::array::from_fn(|lane| fma::<{ isa::BASELINE }>(self[lane], b[lane], c[lane]))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        (self[0] + self[2]) + (self[1] + self[3])
     }
 }
 

@@ -9,6 +9,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::bridge::{Incoming, has_onednn, needs_grad, onednn_linear, record};
+use crate::skinny;
 
 /// Rows of a product that oneDNN serves come in multiples of this.
 pub(crate) const ROWS: i64 = 64;
@@ -31,11 +32,14 @@ pub(crate) fn prefers_onednn() -> bool {
 /// # Errors
 /// Shapes that do not fit, and those of libtorch.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+    let inputs: Vec<&Tensor> = [x, weight].into_iter().chain(bias).collect();
+    let recorded = needs_grad(&inputs);
+    if !recorded && skinny::serves(x, weight, bias) {
+        return skinny::linear(x, weight, bias);
+    }
     if !serves(x, weight, bias) {
         return x.f_linear(weight, bias);
     }
-    let inputs: Vec<&Tensor> = [x, weight].into_iter().chain(bias).collect();
-    let recorded = needs_grad(&inputs);
     let mut shape = x.size();
     let rows = x.f_reshape([-1, weight.size()[1]])?;
     let output = onednn_linear(&rows, weight, bias)?;
