@@ -1,6 +1,7 @@
 //! Adapters and models go in and out: the real binary with plugins opened at run time, held
 //! against what `peft` and `transformers` write and compute (`tests/fixtures/peft`).
 
+mod roberta;
 mod tenon;
 
 use std::fs;

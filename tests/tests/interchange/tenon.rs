@@ -1,4 +1,4 @@
-//! The real binary on run files of the small BERT: training, prediction, merging.
+//! The real binary on run files of the small BERT, or another model: training, prediction, merging.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,6 +13,8 @@ use tenon_tests::{binary, repository};
 /// A folder with data and run files; what the commands write goes there too.
 pub struct Desk {
     folder: TempDir,
+    model: &'static str,
+    pretrained: &'static str,
 }
 
 /// A file of `tests/fixtures`.
@@ -24,7 +26,11 @@ impl Desk {
     /// A folder with sixteen pairs of texts to train on, and `inputs` to predict for.
     pub fn new(inputs: &Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let desk = Self { folder };
+        let desk = Self {
+            folder,
+            model: "bert",
+            pretrained: "bert/gelu",
+        };
         let texts = [
             "a fine film",
             "the plot was dull",
@@ -43,6 +49,15 @@ impl Desk {
         desk
     }
 
+    /// The same on another model: its component, and the fixture with its weights.
+    pub fn on(self, model: &'static str, pretrained: &'static str) -> Self {
+        Self {
+            model,
+            pretrained,
+            ..self
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -52,10 +67,11 @@ impl Desk {
         fs::write(self.path(name), text).expect("a file");
     }
 
-    /// Writes a run file for the small BERT; `peft` is its table of that name.
+    /// Writes a run file for the model; `peft` is its table of that name.
     pub fn run_file(&self, name: &str, peft: &str) -> PathBuf {
-        let (bert, tokenizer) = (fixture("bert/gelu"), fixture("peft/tokenizer.json"));
-        let (bert, tokenizer) = (bert.display(), tokenizer.display());
+        let (pretrained, tokenizer) = (fixture(self.pretrained), fixture("peft/tokenizer.json"));
+        let (pretrained, tokenizer) = (pretrained.display(), tokenizer.display());
+        let model = self.model;
         let path = self.path(&format!("{name}.toml"));
         let text = format!(
             r#"
@@ -65,8 +81,8 @@ device = "cpu"
 threads = 1
 
 [model]
-use = "bert"
-pretrained = "{bert}"
+use = "{model}"
+pretrained = "{pretrained}"
 
 [tokenizer]
 path = "{tokenizer}"

@@ -26,7 +26,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// The fixtures, and the head that each has.
-const CASES: [(&str, &str); 11] = [
+const CASES: [(&str, &str); 12] = [
     ("bert-answers", "question-answering"),
     ("bert-tokens", "token-classification"),
     ("bert-words", "masked-lm"),
@@ -38,6 +38,7 @@ const CASES: [(&str, &str); 11] = [
     ("roberta-words", "masked-lm"),
     ("camembert-words", "masked-lm"),
     ("xlm-roberta-sequences", "sequence-classification"),
+    ("roberta-pair-sequences", "sequence-classification"),
 ];
 
 /// A fixture's weights, what is frozen of it, and the model on them.
