@@ -249,6 +249,7 @@ fn choose(settings: &RunSettings, weights: &Weights, registry: &Registry) -> Res
             if finished && folder.adapter().is_dir() {
                 choice.adapter = Some(folder.adapter());
             } else if finished && folder.model().is_dir() {
+                defer_to_folder(&mut choice.settings, registry);
                 choice.settings.model.pretrained = Some(Pretrained::Folder(folder.model()));
                 choice.settings.peft = None;
             } else {
@@ -265,11 +266,29 @@ fn choose(settings: &RunSettings, weights: &Weights, registry: &Registry) -> Res
         }
         Weights::Folder(folder) => {
             choice.found = config_labels(folder, &settings.task);
+            defer_to_folder(&mut choice.settings, registry);
             choice.settings.model.pretrained = Some(Pretrained::Folder(folder.clone()));
             choice.settings.peft = None;
         }
     }
     Ok(choice)
+}
+
+/// Drops the defaults among the model's options where the run file names no pretrained model: the `config.json` of
+/// the folder that is loaded in its place says what they are.
+fn defer_to_folder(settings: &mut RunSettings, registry: &Registry) {
+    let component = &mut settings.model.component;
+    if settings.model.pretrained.is_some() {
+        return;
+    }
+    let name = format!("{}::{}", component.plugin, component.id);
+    let Ok(found) = registry.lookup(Kind::Model, &name) else {
+        return;
+    };
+    let default = |key: &str| found.schema["properties"].get(key)?.get("default");
+    component
+        .options
+        .retain(|key, value| default(key) != Some(value));
 }
 
 /// The PEFT method and options that an adapter folder describes.

@@ -13,8 +13,8 @@ fn fixtures() -> PathBuf {
     repository().join("tests/fixtures/generation")
 }
 
-/// What `tenon predict` writes for every prompt, `[generation]` as given.
-fn predicted(options: &Map<String, Value>, more: &[&str]) -> Vec<Value> {
+/// What `tenon predict --log-probs` tells of every prompt, `[generation]` as given.
+fn predicted(options: &Map<String, Value>) -> Vec<Value> {
     let folder = tempfile::tempdir().expect("a folder");
     let run_file = folder.path().join("run.toml");
     let text = r#"
@@ -39,13 +39,14 @@ allow = ["gpt2", "text-generation", "text-metrics"]
     let text = text.replace("prompts.jsonl", &prompts.display().to_string());
     fs::write(&run_file, text).expect("a run file");
     let mut command = Command::new(binary());
-    command.args(["predict", "--quiet"]).arg(&run_file);
+    command
+        .args(["predict", "--quiet", "--log-probs"])
+        .arg(&run_file);
     command.arg("--model").arg(fixtures().join("model"));
     command.arg("--input").arg(&prompts);
     for (key, value) in options {
         command.args(["--set", &format!("generation.{key}={value}")]);
     }
-    command.args(more);
     let output = command.output().expect("it starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{options:?}: {errors}");
@@ -54,6 +55,14 @@ allow = ["gpt2", "text-generation", "text-metrics"]
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect()
+}
+
+/// The text of a prediction, or its texts.
+fn texts(line: &Value) -> Value {
+    match line["texts"].as_array() {
+        Some(entries) => entries.iter().map(|entry| entry["text"].clone()).collect(),
+        None => line["text"].clone(),
+    }
 }
 
 #[test]
@@ -65,26 +74,28 @@ fn texts_are_those_of_transformers_token_for_token() {
         let file: Value = serde_json::from_str(&file).expect("JSON");
         let options = file["options"].as_object().expect("options");
         let expected = file["texts"].as_array().expect("texts");
-        let found = predicted(options, &[]);
+        let found = predicted(options);
         assert_eq!(found.len(), expected.len());
         let written = found.iter().zip(expected).enumerate();
         let other: Vec<String> = written
-            .filter(|(_, (found, expected))| {
-                let texts = match expected {
-                    Value::Array(_) => &found["texts"],
-                    _ => &found["text"],
-                };
-                texts != *expected
-            })
+            .filter(|(_, (found, expected))| texts(found) != **expected)
             .map(|(at, (found, expected))| format!("prompt {at}: {found}, expected {expected}"))
             .collect();
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         seen.insert(name, other);
     }
     assert_eq!(seen.len(), 17, "settings");
     let other: Vec<_> = seen.iter().filter(|(_, other)| !other.is_empty()).collect();
     for (name, other) in &other {
-        println!("{name}: {} of 200\n{}", other.len(), other[..other.len().min(3)].join("\n"));
+        println!(
+            "{name}: {} of 200\n{}",
+            other.len(),
+            other[..other.len().min(3)].join("\n")
+        );
     }
     assert!(other.is_empty());
 }

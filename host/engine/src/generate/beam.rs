@@ -252,7 +252,12 @@ impl Search<'_, '_> {
             _ => written,
         };
         let penalty = length.powf(f64::from(strategy.length_penalty)) as f32;
-        let possible = group.running.first().map_or(NONE, |text| text.score) / penalty;
+        // With groups, what has just ended is taken for what may yet come, as `transformers` did while it had them.
+        let best = match strategy.groups {
+            1 => group.running.first().map(|text| text.score),
+            _ => candidates.first().map(|text| text.score),
+        };
+        let possible = best.unwrap_or(NONE) / penalty;
         let worst = group.finished.last().map_or(NONE, |text| text.score);
         let beaten = |text: &Finished| possible > if text.end.is_some() { worst } else { NONE };
         group.open = group.open && group.finished.iter().any(beaten);
