@@ -105,6 +105,11 @@ impl Weights {
         self
     }
 
+    /// Whether the model is told that the task asks for the head `kind`.
+    pub(crate) fn has_head(&self, kind: &str) -> bool {
+        self.head.as_ref().is_some_and(|head| head.kind == kind)
+    }
+
     /// The parameters that were asked for, in that order.
     #[must_use]
     pub fn parameters(&self) -> Vec<ParamInfo> {

@@ -5,6 +5,8 @@
 //! `tenon_testkit::conformance::metric::<ExactMatch>();`. Where an option has no default, or the
 //! declarations do not say enough, the `_with` form takes what is missing.
 
+#[cfg(feature = "torch")]
+mod decoding;
 mod metric;
 #[cfg(feature = "torch")]
 mod model;
@@ -18,7 +20,7 @@ mod writing;
 
 pub use metric::{metric, metric_with};
 #[cfg(feature = "torch")]
-pub use model::{model, model_with};
+pub use model::{model, model_variants, model_with};
 pub use options::check as options;
 #[cfg(feature = "torch")]
 pub use peft::{peft, peft_with};

@@ -10,27 +10,63 @@ use tenon_plugin_api::model::{Forward, Model};
 use tenon_plugin_api::tch::{Kind, Tensor};
 use tenon_plugin_api::tensor::TensorMap;
 
-use super::declarations;
+use super::{declarations, decoding};
 use crate::columns::Draws;
 use crate::model::{Weights, largest_difference, model as build};
 
-/// Checks a model of token ids with the head `sequence-classification` of three classes, if it
-/// offers that; see [`model_with`]. `options` should make it tiny, with a vocabulary of at least 20.
+/// Checks a model of token ids with each head of these that it offers, `sequence-classification` (of three classes),
+/// `causal-lm` and `seq2seq-lm`, or without a head; see [`model_with`]. `options` should make it tiny, with a
+/// vocabulary of at least 20.
 ///
 /// # Panics
 /// It does not pass.
 #[track_caller]
 pub fn model<M: Model>(options: Value) {
-    let head = "sequence-classification";
-    let mut weights = Weights::seeded(23);
-    if M::OFFERS.contains(&head) {
-        weights = weights.head(head, 3);
-    }
-    model_with::<M>(options, weights, &inputs(&[6, 3, 1]));
+    model_variants::<M>(&[options]);
 }
 
+/// Checks a model as [`model`] does, with each of these options; it needs to build a declared site with one of them
+/// only.
+///
+/// # Panics
+/// It does not pass.
+#[track_caller]
+pub fn model_variants<M: Model>(variants: &[Value]) {
+    let offered = [CLASSES, CAUSAL, SEQ2SEQ].map(|head| M::OFFERS.contains(&head).then_some(head));
+    let mut heads: Vec<_> = offered.into_iter().flatten().map(Some).collect();
+    if heads.is_empty() {
+        heads.push(None);
+    }
+    let mut used = BTreeSet::new();
+    for (options, head) in variants
+        .iter()
+        .flat_map(|options| heads.iter().map(move |head| (options, head)))
+    {
+        let mut weights = Weights::seeded(23);
+        let mut given = inputs(["input_ids", "attention_mask"], &[6, 3, 1]);
+        if let Some(head) = *head {
+            weights = weights.head(head, if head == CLASSES { 3 } else { 0 });
+        }
+        if *head == Some(SEQ2SEQ) {
+            let target = inputs(["decoder_input_ids", "decoder_attention_mask"], &[2, 5, 3]);
+            for (name, tensor) in target.iter() {
+                given.insert(name, tensor.shallow_clone());
+            }
+        }
+        used.extend(checked::<M>(options.clone(), weights, &given, *head));
+    }
+    all_built::<M>(&used);
+}
+
+/// A class of a whole sequence.
+const CLASSES: &str = "sequence-classification";
+/// The token that follows.
+const CAUSAL: &str = "causal-lm";
+/// The token that follows, of a decoder that sees what an encoder read.
+const SEQ2SEQ: &str = "seq2seq-lm";
+
 /// Token ids of sequences of these lengths, padded with 0, with their mask.
-fn inputs(lengths: &[i64]) -> TensorMap {
+fn inputs([ids_name, mask_name]: [&str; 2], lengths: &[i64]) -> TensorMap {
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let (mut ids, mut mask) = (Vec::new(), Vec::new());
     for (row, length) in lengths.iter().enumerate() {
@@ -46,22 +82,38 @@ fn inputs(lengths: &[i64]) -> TensorMap {
     }
     let shape = [lengths.len() as i64, longest];
     TensorMap::new()
-        .with("input_ids", Tensor::from_slice(&ids).reshape(shape))
-        .with("attention_mask", Tensor::from_slice(&mask).reshape(shape))
+        .with(ids_name, Tensor::from_slice(&ids).reshape(shape))
+        .with(mask_name, Tensor::from_slice(&mask).reshape(shape))
 }
 
 /// Checks a model: its declarations; that it asks for the same parameters each time, each once;
 /// that evaluation is deterministic, training is for a seed, and all outputs are finite and have a
 /// row an example; that padding changes nothing (where `inputs` has `attention_mask`); that
 /// gradients reach its parameters; that its sites are those declared, have the shapes that they say,
-/// and are all on the way to the outputs; that a missing input is an error.
+/// and are all on the way to the outputs; that a missing input is an error. Of one that writes text, also that logits
+/// are there only for labels where there are any, and that a decoding over a cache gives what reading whole texts
+/// gives.
 ///
 /// # Panics
 /// It does not pass.
 #[track_caller]
 pub fn model_with<M: Model>(options: Value, weights: Weights, inputs: &TensorMap) {
+    let head = [CLASSES, CAUSAL, SEQ2SEQ]
+        .into_iter()
+        .find(|head| weights.has_head(head));
+    all_built::<M>(&checked::<M>(options, weights, inputs, head));
+}
+
+/// The declared sites that were built.
+#[track_caller]
+fn checked<M: Model>(
+    options: Value,
+    weights: Weights,
+    inputs: &TensorMap,
+    head: Option<&str>,
+) -> BTreeSet<usize> {
     declarations::<M::Options>(M::ID, M::ABOUT);
-    let built = build::<M>(options.clone(), &weights);
+    let built = build::<M>(options, &weights);
     let info = crate::ok(built.describe(), "describing");
     assert!(
         !info.architecture.is_empty(),
@@ -71,7 +123,7 @@ pub fn model_with<M: Model>(options: Value, weights: Weights, inputs: &TensorMap
     outputs(&built, inputs);
     padding(&built, inputs);
     gradients(&built, &weights, inputs);
-    sites::<M>(&weights);
+    let used = sites::<M>(&weights);
     on_the_way(&built, &weights, inputs);
     for name in M::INPUTS.iter().filter(|name| !name.ends_with('?')) {
         let without: TensorMap = inputs
@@ -83,6 +135,11 @@ pub fn model_with<M: Model>(options: Value, weights: Weights, inputs: &TensorMap
         let error = crate::error(built.forward(&without, &Forward::new(false, 0)), &what);
         assert!(error.code() != ErrorCode::Panic, "{what}: {error:?}");
     }
+    if head == Some(CAUSAL) || head == Some(SEQ2SEQ) {
+        decoding::labelled(&built, inputs);
+        decoding::decoding(&built, inputs);
+    }
+    used
 }
 
 #[track_caller]
@@ -135,8 +192,8 @@ fn outputs(model: &ModelHandle, inputs: &TensorMap) {
     }
 }
 
-/// An example alone, without its padding, gives what it gave in the batch. Only outputs of one row
-/// an example (logits, pooled states) are compared.
+/// An example alone, without its padding, gives what it gave in the batch. Only outputs of one row an example (logits,
+/// pooled states) and logits of tokens are compared.
 #[track_caller]
 fn padding(model: &ModelHandle, inputs: &TensorMap) {
     let Some(mask) = inputs.get("attention_mask") else {
@@ -144,36 +201,45 @@ fn padding(model: &ModelHandle, inputs: &TensorMap) {
     };
     let forward = Forward::new(false, 0);
     let whole = run(model, inputs, &forward);
-    let lengths = mask.sum_dim_intlist([1_i64].as_slice(), false, Kind::Int64);
-    for (row, length) in Vec::<i64>::try_from(&lengths)
-        .unwrap_or_default()
-        .iter()
-        .enumerate()
-    {
-        let alone: TensorMap = inputs
-            .iter()
-            .map(|(name, input)| {
-                let row = input.narrow(0, row as i64, 1);
-                (
-                    name,
-                    if row.dim() > 1 {
-                        row.narrow(1, 0, *length)
-                    } else {
-                        row
-                    },
-                )
-            })
-            .collect();
-        let alone = run(model, &alone, &forward);
-        for (name, output) in whole.iter().filter(|(_, output)| output.dim() == 2) {
+    for row in 0..mask.size()[0] {
+        let alone = run(model, &row_of(inputs, row), &forward);
+        for (name, output) in whole.iter() {
             let other = crate::ok(alone.require(name), "an example alone");
-            let difference = largest_difference(&output.narrow(0, row as i64, 1), other);
+            let output = output.narrow(0, row, 1);
+            let output = match output.dim() {
+                2 => output,
+                3 if name == "logits" => output.narrow(1, 0, other.size()[1]),
+                _ => continue,
+            };
+            let difference = largest_difference(&output, other);
             assert!(
                 difference < 1e-4,
                 "`{name}` of example {row} differs by {difference:e} without its padding"
             );
         }
     }
+}
+
+/// One row of a batch without its padding.
+pub(super) fn row_of(inputs: &TensorMap, row: i64) -> TensorMap {
+    let length = |name: &str| {
+        let mask = match name.starts_with("decoder_") {
+            true => "decoder_attention_mask",
+            false => "attention_mask",
+        };
+        inputs
+            .get(mask)
+            .map(|mask| mask.select(0, row).sum(Kind::Int64).int64_value(&[]))
+    };
+    let cut = |(name, input): (&str, &Tensor)| {
+        let row = input.narrow(0, row, 1);
+        let cut = match length(name) {
+            Some(length) if row.dim() > 1 => row.narrow(1, 0, length),
+            _ => row,
+        };
+        (name.to_owned(), cut)
+    };
+    inputs.iter().map(cut).collect()
 }
 
 #[track_caller]
@@ -199,8 +265,9 @@ fn gradients(model: &ModelHandle, weights: &Weights, inputs: &TensorMap) {
     }
 }
 
+/// The declared sites that were built, by their places in the declaration.
 #[track_caller]
-fn sites<M: Model>(weights: &Weights) {
+fn sites<M: Model>(weights: &Weights) -> BTreeSet<usize> {
     let mut used = BTreeSet::new();
     for site in weights.sites() {
         let layer = site
@@ -231,6 +298,11 @@ fn sites<M: Model>(weights: &Weights) {
             );
         }
     }
+    used
+}
+
+#[track_caller]
+fn all_built<M: Model>(used: &BTreeSet<usize>) {
     for (at, declared) in M::SITES.iter().enumerate() {
         assert!(
             used.contains(&at),
