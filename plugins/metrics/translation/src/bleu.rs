@@ -30,7 +30,7 @@ pub struct BleuOptions {
     /// What becomes of a precision of 0.
     #[default(Smooth::Exp)]
     pub smooth_method: Smooth,
-    /// With `floor` the count in place of 0, 0.1 when absent; with `add_k` what is added, 1 when
+    /// With `floor` the count in place of 0, 0.1 when absent; with `add-k` what is added, 1 when
     /// absent.
     #[range(min = 0.0)]
     #[example(0.1)]
@@ -57,7 +57,7 @@ pub enum Smooth {
     None,
     /// A small count in place of 0.
     Floor,
-    /// Something is added to matches and totals of all orders above 1; also written `add-k`.
+    /// Something is added to matches and totals of all orders above 1.
     #[option(rename = "add-k")]
     AddK,
     /// `1/2ᵏ` in place of the k-th count that is 0, as mteval does.
@@ -90,14 +90,15 @@ impl Metric for Bleu {
         let measure = self.0.measure();
         let (sums, order) = (self.0.sums(), measure.order);
         let found = measure.found(sums);
+        let whole = |counts: &[f64]| -> Vec<u64> { counts.iter().map(|c| *c as u64).collect() };
         let mut detail = json!({
             "signature": measure.signature(&self.0.references()),
             "precisions": found.precisions,
-            "matches": sums[2..2 + order],
-            "totals": sums[2 + order..],
+            "matches": whole(&sums[2..2 + order]),
+            "totals": whole(&sums[2 + order..]),
             "brevity_penalty": found.penalty,
-            "prediction_length": sums[0],
-            "reference_length": sums[1],
+            "prediction_length": sums[0] as u64,
+            "reference_length": sums[1] as u64,
         });
         if let Some(scores) = self.0.segment_scores() {
             detail["segments"] = json!(scores);

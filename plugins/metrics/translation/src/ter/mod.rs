@@ -73,7 +73,7 @@ impl Metric for Ter {
         let sums = self.0.sums();
         let mut detail = json!({
             "signature": self.0.measure().signature(&self.0.references()),
-            "edits": sums[0],
+            "edits": sums[0] as u64,
             "reference_length": sums[1],
         });
         if let Some(scores) = self.0.segment_scores() {
