@@ -21,6 +21,7 @@ mod data;
 mod figures;
 mod machine;
 mod memory;
+mod metrics;
 mod ours;
 mod page;
 mod peer;
@@ -44,6 +45,8 @@ pub enum Part {
     Commands,
     /// Peak memory with data files of 2 GB, which go to the folder for temporary files
     Memory,
+    /// Metrics on 100 000 lines against their Python packages; needs --python and --lines
+    Metrics,
     /// Builds from nothing and after a change to one plugin, in a folder of their own
     Build,
 }
@@ -68,6 +71,7 @@ impl Part {
             Self::Boundary => "boundary",
             Self::Commands => "commands",
             Self::Memory => "memory",
+            Self::Metrics => "metrics",
             Self::Build => "build",
         }
     }
@@ -86,6 +90,9 @@ pub struct Options {
     /// the cache (several GB)
     #[arg(long, value_name = "FILE")]
     pub python: Option<PathBuf>,
+    /// For metrics: files of text, one line a segment (of a table the last column), or gzip of them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub lines: Vec<PathBuf>,
     /// Runs of each side with seeds of their own
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub seeds: u32,
@@ -116,6 +123,7 @@ impl Options {
                 text += &format!(" --epochs {}", self.epochs);
             }
             Part::Boundary => text += &format!(" --rounds {}", self.rounds),
+            Part::Metrics => text += " --python PYTHON --lines FILE...",
             _ => return text,
         }
         if let Some(steps) = self.max_steps {
@@ -174,6 +182,7 @@ pub fn bench(options: &Options) -> Result<()> {
             Part::Boundary => boundary::measure(options, built()?)?,
             Part::Commands => commands::measure(built()?)?,
             Part::Memory => memory::measure()?,
+            Part::Metrics => metrics::measure(options)?,
             Part::Build => build::measure(&folder(&repository).join("build"))?,
         };
         println!("\n{}", findings.text);
