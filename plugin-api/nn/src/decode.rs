@@ -8,11 +8,13 @@
 //!
 //! There is no backward pass: what is written is not trained on.
 
+mod kernel;
+
 use tch::{Device, Kind, TchError, Tensor};
 use tenon_plugin_api::cache::{Cache, Entry};
 use tenon_plugin_api::error::Result;
 
-use crate::attention::{Attention, Sight};
+use crate::attention::{Attention, Sight, is_fusable, rows as whole_rows};
 use crate::packing::Spans;
 
 /// The attention of one layer over a cache.
@@ -44,6 +46,16 @@ impl Decode {
             kv_heads: heads,
             scale,
             window: None,
+        }
+    }
+
+    /// The same with `kv_heads` heads of keys and values, and a window of so many tokens if there is one.
+    #[must_use]
+    pub fn grouped(self, kv_heads: i64, window: Option<i64>) -> Self {
+        Self {
+            kv_heads,
+            window,
+            ..self
         }
     }
 
@@ -156,6 +168,10 @@ impl Decode {
             self.timed(cache, &self.keys, k)?,
             self.timed(cache, &self.values, v)?,
         );
+        let bias_fits = bias.is_none_or(|bias| is_fusable(bias) && bias.stride()[1] == 1);
+        if [q, k, v, &keys, &values].into_iter().all(is_fusable) && bias_fits {
+            return Ok(self.fused_step(cache, [q, k, v], [&keys, &values], bias)?);
+        }
         for (kept, x) in [(&keys, k), (&values, v)] {
             kept.f_narrow(0, 0, rows)?
                 .f_select(2, time)?
@@ -164,6 +180,46 @@ impl Decode {
         let (keys, values) = (gathered(cache, &keys)?, gathered(cache, &values)?); // [rows, h, t, d]
         let mask = self.visible(cache, q, bias)?;
         Ok(self.attend(q, &keys, &values, &mask)?)
+    }
+
+    fn fused_step(
+        &self,
+        cache: &Cache,
+        [q, k, v]: [&Tensor; 3],
+        [keys, values]: [&Tensor; 2],
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        let first = self.first(cache);
+        let times = cache
+            .starts()
+            .iter()
+            .map(|start| (*start).max(first) as usize);
+        let times: Vec<_> = times
+            .map(|from| [from, cache.length() as usize + 1])
+            .collect();
+        let [q, k, v] = [whole_rows(q)?, whole_rows(k)?, whole_rows(v)?];
+        tch::no_grad(|| {
+            kernel::attend(&kernel::Plan {
+                q: &q,
+                keys,
+                values,
+                new: Some([&k, &v]),
+                slots: match cache.table() {
+                    Some(table) => kernel::Slots::Table(table),
+                    None => kernel::Slots::Own,
+                },
+                times: &times,
+                bias,
+                heads: self.heads as usize,
+                scale: self.scale as f32,
+            })
+        })
+    }
+
+    /// The first time that a window leaves to be seen.
+    fn first(&self, cache: &Cache) -> i64 {
+        self.window
+            .map_or(0, |window| (cache.length() - window + 1).max(0))
     }
 
     /// Keeps keys and values of the encoder's output for [`Decode::cross`]. `k` and `v` are `[rows,
@@ -221,6 +277,27 @@ impl Decode {
                 q.size()
             )));
         }
+        if [q, keys, values].into_iter().all(is_fusable) {
+            let lengths = Vec::<i64>::try_from(lengths)?;
+            let times = cache
+                .owners()
+                .iter()
+                .map(|owner| [0, lengths[*owner as usize] as usize]);
+            let (times, q) = (times.collect::<Vec<_>>(), whole_rows(q)?);
+            return Ok(tch::no_grad(|| {
+                kernel::attend(&kernel::Plan {
+                    q: &q,
+                    keys,
+                    values,
+                    new: None,
+                    slots: kernel::Slots::ByRow(cache.owners()),
+                    times: &times,
+                    bias: None,
+                    heads: self.heads as usize,
+                    scale: self.scale as f32,
+                })
+            })?);
+        }
         let owners = Tensor::f_from_slice(cache.owners())?;
         let lengths = lengths.f_index_select(0, &owners)?.f_unsqueeze(1)?; // [rows, 1]
         let visible = Tensor::f_arange(keys.size()[2], (Kind::Int64, Device::Cpu))?
@@ -257,12 +334,19 @@ impl Decode {
     fn timed(&self, cache: &mut Cache, name: &str, x: &Tensor) -> Result<Tensor> {
         let (slots, capacity) = (cache.slots(), cache.capacity());
         let dim = x.size()[1] / self.kv_heads;
-        cache.entry(name, Entry::Timed, || {
-            Tensor::f_zeros(
-                [slots, self.kv_heads, capacity, dim],
-                (x.kind(), x.device()),
-            )
-        })
+        let size = [slots, self.kv_heads, capacity, dim];
+        let kept = cache.entry(name, Entry::Timed, || {
+            Tensor::f_zeros(size, (x.kind(), x.device()))
+        })?;
+        if kept.size() != size || kept.kind() != x.kind() || !kept.is_contiguous() {
+            return Err(shape(format!(
+                "`{name}` is {:?} of {:?}, expected {size:?} of {:?}",
+                kept.size(),
+                kept.kind(),
+                x.kind()
+            )));
+        }
+        Ok(kept)
     }
 
     /// What is added to the scores of `[rows, heads, 1, time + 1]`: 0 or the bias, -∞ where nothing is seen.
@@ -275,7 +359,7 @@ impl Decode {
         let (rows, time) = (cache.rows(), cache.length());
         let (kind, device) = (q.kind(), q.device());
         let times = Tensor::f_arange(time + 1, (Kind::Int64, Device::Cpu))?;
-        let first = self.window.map_or(0, |window| time - window + 1);
+        let first = self.first(cache);
         let firsts: Vec<i64> = cache
             .starts()
             .iter()
