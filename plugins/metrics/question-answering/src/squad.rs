@@ -56,6 +56,8 @@ pub struct Squad {
     sums: [Sums; 2],
     /// Those whose answers came with a no-answer probability, in order.
     questions: Vec<Question>,
+    /// The scores of each, where other choices of questions will be scored.
+    kept: Option<Vec<[f64; 2]>>,
 }
 
 /// Exact matches and F1, summed.
@@ -87,6 +89,7 @@ impl Metric for Squad {
             threshold: options.no_answer_threshold.unwrap_or(1.0),
             sums: [Sums::default(); 2],
             questions: Vec::new(),
+            kept: None,
         })
     }
 
@@ -109,6 +112,9 @@ impl Metric for Squad {
                 false => question.scores,
             };
             self.sums[usize::from(question.has_answer)].add(scores);
+            if let Some(kept) = &mut self.kept {
+                kept.push(scores);
+            }
             if scored {
                 self.questions.push(question);
             }
@@ -121,6 +127,9 @@ impl Metric for Squad {
             sums.merge(more);
         }
         self.questions.extend(other.questions);
+        if let (Some(kept), Some(more)) = (&mut self.kept, other.kept) {
+            kept.extend(more);
+        }
     }
 
     fn compute(&self) -> Scores {
@@ -146,6 +155,25 @@ impl Metric for Squad {
                 .and(format!("best_{name}_threshold"), threshold);
         }
         scores
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        self.kept.get_or_insert_default();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        let Some(kept) = &self.kept else {
+            return Err(Error::unsupported("the questions were not kept"));
+        };
+        let found = parallel_chunks(draws.len(), 1, |draw| {
+            let questions = draws.get(draw.start).iter();
+            let mut sums = Sums::default();
+            questions.for_each(|question| sums.add(kept[*question as usize]));
+            let percent = sums.scores.map(|sum| 100.0 * sum / sums.count as f64);
+            percent.to_vec()
+        });
+        Ok(found)
     }
 }
 

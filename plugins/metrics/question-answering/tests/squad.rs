@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use tenon_plugin_api::resample::{Draws, Resampling};
 use tenon_plugin_api::values::Values;
 use tenon_question_answering_metrics::Squad;
 use tenon_testkit::{conformance, metric, metric::refused};
@@ -100,4 +101,22 @@ fn best_scores_need_every_probability() {
         (partly.get("f1"), partly.get("best_f1")),
         (Some(100.0), None)
     );
+}
+
+/// Scores of other choices of the questions: of all of them, and of one of them alone.
+#[test]
+fn draws_of_questions() {
+    let bench = metric::<Squad>(json!({"version": "2.0", "no_answer_threshold": 0.5}));
+    let references = Values::texts([vec!["x y"], vec![], vec!["z"]]);
+    let answers = Values::text_with_scores(["x", "", "z"], vec![0.25, 0.75, 0.75]);
+    let mut metric = bench.fresh();
+    assert!(metric.keep_examples().expect("an answer"));
+    let answers = answers.expect("scores divide");
+    metric.update(&answers, &references).expect("answers");
+    let chosen = [2, 0, 1, 0, 0, 0];
+    let draws = Draws::new(&chosen, 3, Resampling::Bootstrap);
+    let found = metric.resample(draws).expect("scores of draws");
+    let whole = metric.compute().expect("scores");
+    let expected = ["exact_match", "f1"].map(|name| whole.get(name).unwrap_or(f64::NAN));
+    assert_eq!(found, [expected.to_vec(), vec![0.0, 200.0 / 3.0]]);
 }

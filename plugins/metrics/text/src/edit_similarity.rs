@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::services::parallel_chunks;
 
+use crate::kept::Kept;
 use crate::mean::{Mean, need_references};
 use crate::table::Columns;
 
@@ -38,6 +39,7 @@ pub enum Similarity {
 pub struct EditSimilarity {
     similarity: Similarity,
     mean: Mean,
+    kept: Kept,
 }
 
 impl Metric for EditSimilarity {
@@ -50,34 +52,47 @@ impl Metric for EditSimilarity {
         Ok(Self {
             similarity: options.similarity,
             mean: Mean::default(),
+            kept: Kept::new(1),
         })
     }
 
     fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
         need_references(batch, self.mean.count)?;
         let similarity = self.similarity;
-        let means = parallel_chunks(batch.len(), CHUNK, |examples| {
+        let values = parallel_chunks(batch.len(), CHUNK, |examples| {
             let mut comparer = Comparer::default();
-            let mut mean = Mean::default();
-            for index in examples {
+            let best = |index| {
                 let (prediction, references) = batch.get(index);
                 let scores = references.map(|text| comparer.score(similarity, prediction, text));
-                mean.add(scores.fold(0.0, f64::max));
-            }
-            mean
+                scores.fold(0.0, f64::max)
+            };
+            examples.map(best).collect::<Vec<f64>>()
         });
-        means.into_iter().for_each(|mean| self.mean.merge(mean));
+        for value in values.into_iter().flatten() {
+            self.mean.add(value);
+            self.kept.add(&[value]);
+        }
         Ok(())
     }
 
     fn merge(&mut self, other: Self) {
         self.mean.merge(other.mean);
+        self.kept.merge(other.kept);
     }
 
     fn compute(&self) -> Scores {
         Scores::one("edit_similarity", self.mean.value())
             .higher_is_better()
             .unit("fraction")
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        self.kept.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.kept.resample(draws, <[f64]>::to_vec)
     }
 }
 

@@ -17,6 +17,7 @@
 //! | no token, or an example without bytes | | NaN; no `bits_per_byte` |
 
 mod bootstrap;
+mod kept;
 mod mean;
 mod ngrams;
 mod porter;

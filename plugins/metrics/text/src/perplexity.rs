@@ -11,6 +11,8 @@
 
 use tenon_plugin_api::metric::prelude::*;
 
+use crate::kept::Kept;
+
 /// How many next tokens a language model is undecided between.
 #[derive(Debug)]
 pub struct Perplexity {
@@ -20,6 +22,7 @@ pub struct Perplexity {
     /// Whether each example that has tokens has bytes.
     has_bytes: bool,
     seen: u64,
+    kept: Kept,
 }
 
 impl Metric for Perplexity {
@@ -35,6 +38,7 @@ impl Metric for Perplexity {
             bytes: 0.0,
             has_bytes: true,
             seen: 0,
+            kept: Kept::new(3),
         })
     }
 
@@ -50,6 +54,7 @@ impl Metric for Perplexity {
             self.bytes += bytes;
             self.has_bytes &= tokens == 0.0 || bytes > 0.0;
             self.seen += 1;
+            self.kept.add(&[nats, tokens, bytes]);
         }
         Ok(())
     }
@@ -60,23 +65,43 @@ impl Metric for Perplexity {
         self.bytes += other.bytes;
         self.has_bytes &= other.has_bytes;
         self.seen += other.seen;
+        self.kept.merge(other.kept);
     }
 
     fn compute(&self) -> Scores {
-        let nats = self.nats / self.tokens;
-        let mut all = vec![
-            ("perplexity", nats.exp(), ""),
-            ("bits_per_token", nats / std::f64::consts::LN_2, "bits"),
-            ("nats_per_token", nats, "nats"),
-        ];
-        if self.has_bytes {
-            let bits = self.nats / (std::f64::consts::LN_2 * self.bytes);
-            all.insert(1, ("bits_per_byte", bits, "bits"));
-        }
+        let all = self.scores(&[self.nats, self.tokens, self.bytes]);
         all.into_iter()
             .fold(Scores::new(), |scores, (name, value, unit)| {
                 scores.and(name, value).lower_is_better().unit(unit)
             })
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        self.kept.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.kept.resample(draws, |means| {
+            let all = self.scores(means).into_iter();
+            all.map(|(_, value, _)| value).collect()
+        })
+    }
+}
+
+impl Perplexity {
+    /// Scores with their units, of log-likelihood, tokens and bytes, summed or meant.
+    fn scores(&self, sums: &[f64]) -> Vec<(&'static str, f64, &'static str)> {
+        let (nats, bits) = (sums[0] / sums[1], sums[0] / std::f64::consts::LN_2);
+        let mut all = vec![
+            ("perplexity", nats.exp(), ""),
+            ("bits_per_token", bits / sums[1], "bits"),
+            ("nats_per_token", nats, "nats"),
+        ];
+        if self.has_bytes {
+            all.insert(1, ("bits_per_byte", bits / sums[2], "bits"));
+        }
+        all
     }
 }
 

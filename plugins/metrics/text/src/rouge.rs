@@ -15,6 +15,7 @@ use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::services::parallel_chunks;
 
 use crate::bootstrap::{Twister, intervals};
+use crate::kept::Kept;
 use crate::mean::need_references;
 
 mod overlap;
@@ -61,8 +62,8 @@ pub struct Rouge {
     /// Precision, recall and F of each kind, summed over examples.
     sums: Vec<Prf>,
     seen: u64,
-    /// The same of each example in turn, kept for the bootstrap only.
-    examples: Vec<Vec<Prf>>,
+    /// The same of each example.
+    kept: Kept,
 }
 
 impl Metric for Rouge {
@@ -74,10 +75,14 @@ impl Metric for Rouge {
 
     fn new(options: RougeOptions) -> Result<Self> {
         let kinds = kinds(&options.types)?;
+        let mut kept = Kept::new(3 * kinds.len());
+        if options.bootstrap_samples > 0 {
+            kept.keep();
+        }
         Ok(Self {
             options,
             sums: vec![[0.0; 3]; kinds.len()],
-            examples: vec![Vec::new(); kinds.len()],
+            kept,
             kinds,
             seen: 0,
         })
@@ -102,10 +107,7 @@ impl Metric for Rouge {
             for (sum, scores) in self.sums.iter_mut().zip(example) {
                 add(sum, scores);
             }
-            if self.options.bootstrap_samples > 0 {
-                let kept = self.examples.iter_mut().zip(example);
-                kept.for_each(|(kept, scores)| kept.push(*scores));
-            }
+            self.kept.add(example.as_flattened());
         }
         self.seen += batch.len() as u64;
         Ok(())
@@ -116,8 +118,7 @@ impl Metric for Rouge {
             .iter_mut()
             .zip(&other.sums)
             .for_each(|(sum, more)| add(sum, more));
-        let kept = self.examples.iter_mut().zip(other.examples);
-        kept.for_each(|(kept, more)| kept.extend(more));
+        self.kept.merge(other.kept);
         self.seen += other.seen;
     }
 
@@ -126,6 +127,21 @@ impl Metric for Rouge {
             0 => self.means(),
             samples => self.resampled(samples as usize),
         }
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        self.kept.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.kept.resample(draws, |means| {
+            let (all, _) = means.as_chunks::<3>();
+            let parts = self.parts().iter();
+            parts
+                .flat_map(|(part, _)| all.iter().map(|found| found[*part]))
+                .collect()
+        })
     }
 }
 
@@ -139,10 +155,13 @@ impl Rouge {
     fn resampled(&self, samples: usize) -> Scores {
         let mut twister = Twister::new(self.options.seed);
         let confidence = self.options.confidence;
-        let kinds = self.examples.iter();
-        let all: Vec<[Prf; 3]> = kinds
-            .map(|examples| intervals(examples, samples, confidence, &mut twister))
-            .collect();
+        let of_kind = |kind: usize| {
+            let examples = self.kept.examples();
+            let examples = examples.filter_map(|example| example.as_chunks::<3>().0.get(kind));
+            let examples: Vec<Prf> = examples.copied().collect();
+            intervals(&examples, samples, confidence, &mut twister)
+        };
+        let all: Vec<[Prf; 3]> = (0..self.kinds.len()).map(of_kind).collect();
         let ends = [(1, ""), (0, "_low"), (2, "_high")];
         ends.into_iter().fold(Scores::new(), |scores, (end, name)| {
             let of_end: Vec<Prf> = all.iter().map(|ends| ends[end]).collect();
@@ -150,13 +169,17 @@ impl Rouge {
         })
     }
 
-    /// Adds the scores of each kind: F under its own name, then what else was asked for.
-    fn named(&self, scores: Scores, all: &[Prf], end: &str) -> Scores {
-        let parts: &[(usize, &str)] = match self.options.precision_and_recall {
+    /// Which of precision, recall and F are given, with the ends of their names.
+    fn parts(&self) -> &'static [(usize, &'static str)] {
+        match self.options.precision_and_recall {
             true => &[(2, ""), (0, "_precision"), (1, "_recall")],
             false => &[(2, "")],
-        };
-        let named = parts.iter().flat_map(|(part, name)| {
+        }
+    }
+
+    /// Adds the scores of each kind: F under its own name, then what else was asked for.
+    fn named(&self, scores: Scores, all: &[Prf], end: &str) -> Scores {
+        let named = self.parts().iter().flat_map(|(part, name)| {
             let types = self.options.types.iter().zip(all);
             types.map(move |(kind, found)| (format!("{kind}{name}{end}"), found[*part]))
         });

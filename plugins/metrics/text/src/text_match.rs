@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::services::parallel_chunks;
 
+use crate::kept::Kept;
 use crate::mean::{Mean, need_references};
 use crate::words::split;
 
@@ -36,6 +37,7 @@ pub struct TextMatchOptions {
 pub struct TextMatch {
     options: TextMatchOptions,
     mean: Mean,
+    kept: Kept,
 }
 
 impl Metric for TextMatch {
@@ -48,33 +50,46 @@ impl Metric for TextMatch {
         Ok(Self {
             options,
             mean: Mean::default(),
+            kept: Kept::new(1),
         })
     }
 
     fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
         need_references(batch, self.mean.count)?;
         let options = self.options;
-        let means = parallel_chunks(batch.len(), CHUNK, |examples| {
-            let mut mean = Mean::default();
-            for index in examples {
+        let values = parallel_chunks(batch.len(), CHUNK, |examples| {
+            let is_right = |index| {
                 let (prediction, mut references) = batch.get(index);
                 let right = references.any(|reference| options.equal(prediction, reference));
-                mean.add(f64::from(u8::from(right)));
-            }
-            mean
+                f64::from(u8::from(right))
+            };
+            examples.map(is_right).collect::<Vec<f64>>()
         });
-        means.into_iter().for_each(|mean| self.mean.merge(mean));
+        for value in values.into_iter().flatten() {
+            self.mean.add(value);
+            self.kept.add(&[value]);
+        }
         Ok(())
     }
 
     fn merge(&mut self, other: Self) {
         self.mean.merge(other.mean);
+        self.kept.merge(other.kept);
     }
 
     fn compute(&self) -> Scores {
         Scores::one("exact_match", self.mean.value())
             .higher_is_better()
             .unit("fraction")
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        self.kept.keep();
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        self.kept.resample(draws, <[f64]>::to_vec)
     }
 }
 
