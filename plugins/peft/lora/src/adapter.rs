@@ -101,7 +101,13 @@ pub fn write(options: &Options, model: &ModelView) -> Result<Map<String, Value>>
         ("lora_ga_config", none()),
         ("megatron_config", none()),
         ("megatron_core", json!("megatron.core")),
-        ("modules_to_save", json!(targets.saved_modules)),
+        (
+            "modules_to_save",
+            match targets.saved_modules.as_slice() {
+                [] => none(),
+                modules => json!(modules),
+            },
+        ),
         ("monteclora_config", none()),
         ("peft_type", json!("LORA")),
         ("peft_version", json!(PEFT_VERSION)),

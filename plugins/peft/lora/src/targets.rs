@@ -11,8 +11,17 @@ use crate::options::{Bias, Options};
 /// Selects every linear layer but those of modules that are trained whole.
 pub const ALL_LINEAR: &str = "all-linear";
 
-/// Names of modules that `peft` takes for a task's head, whatever the model calls the task.
-pub const HEADS: [&str; 2] = ["classifier", "score"];
+/// Names of modules that `peft` takes for the head of some task.
+pub const HEADS: [&str; 3] = ["classifier", "score", "qa_outputs"];
+
+/// Those that `peft` trains whole for the model's task; a language model's head it leaves alone.
+fn heads(model: &ModelView) -> &'static [&'static str] {
+    match model.head.as_ref().map(|head| head.kind.as_str()) {
+        Some("question-answering") => &HEADS[2..],
+        Some("causal-lm" | "seq2seq-lm" | "masked-lm") => &[],
+        _ => &HEADS[..2],
+    }
+}
 
 /// What the options select in a model.
 #[derive(Debug)]
@@ -23,7 +32,7 @@ pub struct Targets<'a> {
     pub in_all_layers: Vec<&'a SiteInfo>,
     /// Names of the model's own parameters that stay trainable.
     pub trainable: Vec<String>,
-    /// What `modules_to_save` of the adapter file says: the option's, [`HEADS`], and the names of
+    /// What `modules_to_save` of the adapter file says: the option's, the task's among [`HEADS`], and the names of
     /// other new modules.
     pub saved_modules: Vec<String>,
 }
@@ -225,9 +234,9 @@ fn saved_modules(options: &Options, model: &ModelView) -> Result<Vec<String>> {
             "modules_to_save: {model} has no module `{module}`{meant}"
         );
     }
-    for head in HEADS {
+    for head in heads(model) {
         if !saved.iter().any(|module| module == head) {
-            saved.push(head.to_owned());
+            saved.push((*head).to_owned());
         }
     }
     for parameter in model.parameters.iter().filter(|parameter| parameter.new) {

@@ -150,3 +150,29 @@ fn what_is_not_offered_is_refused() {
     let message = Lora::import(&config).expect_err("refused").to_string();
     assert!(message.contains("`use_dora` = true"), "{message}");
 }
+
+/// As `PeftModelForQuestionAnswering`, `PeftModelForCausalLM` and the others add to `modules_to_save`.
+#[test]
+fn which_head_is_trained_whole_depends_on_the_task() {
+    let cases = [
+        ("sequence-classification", json!(["classifier", "score"])),
+        ("token-classification", json!(["classifier", "score"])),
+        ("question-answering", json!(["qa_outputs"])),
+        ("causal-lm", Value::Null),
+        ("masked-lm", Value::Null),
+    ];
+    for (kind, expected) in cases {
+        let mut view = bert();
+        view.head = Some(HeadInfo {
+            kind: kind.to_owned(),
+            ..HeadInfo::default()
+        });
+        let lora = create(&Map::new()).expect("good options");
+        let written = lora.adapter_config(&view).expect("offered");
+        let written = written.expect("a file");
+        assert_eq!(written["modules_to_save"], expected, "{kind}");
+        let again = Lora::import(&written).expect("offered");
+        let more = again.get("modules_to_save").and_then(Value::as_array);
+        assert!(more.is_none_or(Vec::is_empty), "{kind}: {more:?}");
+    }
+}
