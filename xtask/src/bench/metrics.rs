@@ -16,15 +16,29 @@ use crate::platform::Os;
 /// The peers' script, in the repository.
 const SCRIPT: &str = "xtask/bench/peer_metrics.py";
 /// Packages of plugins with the metrics of [`METRICS`].
-const PACKAGES: [&str; 1] = ["tenon-translation-metrics"];
+const PACKAGES: [&str; 3] = [
+    "tenon-translation-metrics",
+    "tenon-text-metrics",
+    "tenon-question-answering-metrics",
+];
 /// A metric as `tenon score` takes it, its peer in the script, and the decimals to which their
 /// scores must be the same.
-const METRICS: [(&str, &str, usize); 5] = [
+const METRICS: [(&str, &str, usize); 11] = [
     ("bleu", "bleu", 8),
     ("bleu,tokenize=intl", "bleu-intl", 8),
     ("chrf", "chrf", 8),
     ("chrf,word_order=2", "chrf++", 8),
     ("ter", "ter", 8),
+    ("rouge", "rouge", 8),
+    ("rouge,use_stemmer=true", "rouge-stemmer", 8),
+    (
+        "text-match,ignore_case=true,ignore_punctuation=true",
+        "exact-match",
+        8,
+    ),
+    ("distinct", "distinct", 8),
+    ("repetition", "repetition", 8),
+    ("squad", "squad", 8),
 ];
 /// Runs of each side.
 const RUNS: usize = 3;
@@ -37,7 +51,7 @@ const GOAL: f64 = 20.0;
 /// Files or a Python are not named, a side fails, or the scores differ.
 pub fn measure(options: &Options) -> Result<Findings> {
     let Some(python) = options.python.as_deref() else {
-        bail!("name a Python that has sacrebleu with --python");
+        bail!("name a Python that has sacrebleu and rouge-score with --python");
     };
     ensure!(
         !options.lines.is_empty(),
