@@ -86,16 +86,11 @@ impl<'a> Attention<'a> {
     /// Shapes that do not fit the spans, and those of libtorch.
     pub fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor, TchError> {
         self.check(q, k, v)?;
-        let bias = self.bias.is_none_or(is_fusable);
-        if is_fusable(q) && is_fusable(k) && is_fusable(v) && bias && self.is_plain() {
+        if is_fusable(q) && is_fusable(k) && is_fusable(v) && self.bias.is_none_or(is_fusable) {
             self.fused(q, k, v)
         } else {
             self.composed(q, k, v)
         }
-    }
-
-    fn is_plain(&self) -> bool {
-        self.sight == Sight::All && self.bias.is_none() && self.heads == self.kv_heads
     }
 
     fn check(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<(), TchError> {
@@ -148,24 +143,32 @@ impl<'a> Attention<'a> {
     }
 
     fn fused(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor, TchError> {
-        let recorded = needs_grad(&[q, k, v]);
+        let inputs: Vec<&Tensor> = [q, k, v].into_iter().chain(self.bias).collect();
+        let recorded = needs_grad(&inputs);
         let (q, k, v) = (rows(q)?, rows(k)?, rows(v)?);
+        let bias = self.bias.map(rows).transpose()?;
         let plan = kernel::Plan::new(self, q.size()[1]);
-        let (output, log_sums) = tch::no_grad(|| kernel::forward(&plan, &q, &k, &v))?;
+        let (output, log_sums) =
+            tch::no_grad(|| kernel::forward(&plan, &q, &k, &v, bias.as_ref()))?;
         if !recorded {
             return Ok(output);
         }
-        let (saved_q, saved_k, saved_v) = (q.detach(), k.detach(), v.detach());
-        record(
-            &[&q, &k, &v],
-            output,
-            move |Incoming { gradient, .. }| {
-                let gradient = rows(&gradient)?;
-                let [dq, dk, dv] =
-                    kernel::backward(&plan, &saved_q, &saved_k, &saved_v, &log_sums, &gradient)?;
-                Ok(vec![Some(dq), Some(dk), Some(dv)])
-            },
-        )
+        let (q, k, v) = (q.detach(), k.detach(), v.detach());
+        let bias = bias.map(|bias| bias.detach());
+        record(&inputs, output, move |Incoming { gradient, needed }| {
+            let gradient = rows(&gradient)?;
+            let saved = kernel::Saved {
+                q: &q,
+                k: &k,
+                v: &v,
+                bias: bias.as_ref(),
+                log_sums: &log_sums,
+            };
+            let needs_bias = needed.get(3) == Some(&true);
+            let (gradients, d_bias) = kernel::backward(&plan, &saved, &gradient, needs_bias)?;
+            let d_bias = bias.is_some().then_some(d_bias);
+            Ok(gradients.map(Some).into_iter().chain(d_bias).collect())
+        })
     }
 
     /// The same by libtorch's operations on padded tensors `[sequences, heads, time, dim]`.

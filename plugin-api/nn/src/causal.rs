@@ -2,6 +2,8 @@
 //!
 //! A model written over [`Reading`] computes all three with the same lines: only its attention differs.
 
+mod head;
+
 use tch::{Device, Tensor};
 use tenon_plugin_api::cache::Cache;
 use tenon_plugin_api::model::Forward;
@@ -13,6 +15,8 @@ use crate::decode::Decode;
 use crate::dropout::Dropout;
 use crate::packing::{Packing, Spans};
 use crate::sites::KeyValueSite;
+
+pub use head::{Head, HeadOptions, SEQUENCES, TOKENS};
 
 /// The tokens of a call.
 #[derive(Debug)]

@@ -50,19 +50,32 @@ pub(crate) fn multiply<const ISA: u8>(
     out: &mut [f32],
     accumulate: bool,
 ) {
-    assert!(
-        width.is_multiple_of(LANES) && b.len() >= a.columns * width && out.len() >= a.rows * width
-    );
+    multiply_part::<ISA>(a, b, width, width, out, accumulate);
+}
+
+/// The same with the first `width` elements of rows of `b` that are `stride` apart.
+#[inline(always)]
+pub(crate) fn multiply_part<const ISA: u8>(
+    a: Matrix<'_>,
+    b: &[f32],
+    stride: usize,
+    width: usize,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    assert!(width.is_multiple_of(LANES) && out.len() >= a.rows * width);
     if a.rows == 0 || a.columns == 0 {
         if !accumulate {
             out[..a.rows * width].fill(0.0);
         }
         return;
     }
+    assert!(width <= stride && b.len() >= (a.columns - 1) * stride + width);
     assert!(a.elements.len() > (a.rows - 1) * a.row_stride + (a.columns - 1) * a.column_stride);
     let product = Product {
         a,
         b: b.as_ptr(),
+        stride,
         width,
         out: out.as_mut_ptr(),
         accumulate,
@@ -203,6 +216,7 @@ impl Vector for [f32; 4] {
 struct Product<'a> {
     a: Matrix<'a>,
     b: *const f32,
+    stride: usize,
     width: usize,
     out: *mut f32,
     accumulate: bool,
@@ -257,7 +271,7 @@ impl Product<'_> {
                 }
             }
             for inner in 0..columns {
-                let b = self.b.add(inner * self.width + column);
+                let b = self.b.add(inner * self.stride + column);
                 let mut vectors = [V::splat(0.0); COUNT];
                 for (v, vector) in vectors.iter_mut().enumerate() {
                     *vector = V::load(b.add(v * V::WIDTH));

@@ -1,7 +1,7 @@
 //! The fused kernels against the same computation by libtorch's operations, and the masks of dropout.
 
 use tch::{Device, Kind, Tensor};
-use tenon_nn::{Attention, Dropout, LayerNorm, Linear, Packing, Spans};
+use tenon_nn::{Attention, Dropout, LayerNorm, Linear, Packing, Sight, Spans};
 
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
@@ -130,6 +130,90 @@ fn attention_equals_libtorch() {
             attention.forward(&x[0], &x[1], &x[2]).expect("attention")
         });
     }
+}
+
+/// What precedes, windows, keys before the first query, groups of heads, and a bias that is longer than needed.
+#[test]
+fn attention_that_sees_a_part_equals_libtorch() {
+    let same = vec![3, 1, 17, 90];
+    let longer = vec![5, 1, 20, 200];
+    for (keys, heads, kv_heads, sight, biased) in [
+        (&same, 2, 2, Sight::Before, false),
+        (&same, 6, 2, Sight::Before, true),
+        (&longer, 4, 1, Sight::Before, true),
+        (&same, 2, 2, Sight::Window(2), false),
+        (&longer, 2, 1, Sight::Window(40), true),
+        (&longer, 6, 3, Sight::All, true),
+        (&same, 3, 1, Sight::All, false),
+    ] {
+        let (queries, keys) = (Spans::from_lengths(&same), Spans::from_lengths(keys));
+        let dim = 20;
+        let mut inputs = vec![
+            random(&[queries.tokens(), heads * dim]),
+            random(&[keys.tokens(), kv_heads * dim]),
+            random(&[keys.tokens(), kv_heads * dim]),
+        ];
+        if biased {
+            inputs.push(random(&[heads, 91, 203]));
+        }
+        check(&inputs, |x| {
+            let attention = Attention {
+                kv_heads,
+                sight,
+                bias: x.get(3),
+                ..Attention::new(&queries, &keys, heads, 0.3)
+            };
+            attention.forward(&x[0], &x[1], &x[2]).expect("attention")
+        });
+    }
+}
+
+/// Dropout falls on the same elements whether others are seen or not, and in both passes.
+#[test]
+fn causal_attention_drops_like_the_composed_one() {
+    let spans = Spans::from_lengths(&[70, 20]);
+    let inputs = [&[90, 32], &[90, 16], &[90, 16]].map(|shape| random(shape));
+    let attend = |x: &[Tensor]| {
+        let attention = Attention {
+            kv_heads: 1,
+            sight: Sight::Before,
+            dropout: Dropout::new(0.3, 5),
+            ..Attention::new(&spans, &spans, 2, 0.3)
+        };
+        attention.forward(&x[0], &x[1], &x[2]).expect("attention")
+    };
+    // linear in v: the gradient's inner product with v is the output's
+    let leaves = inputs.map(|x| x.set_requires_grad(true));
+    let y = attend(&leaves);
+    let slope = random(&y.size());
+    let total = (&y * &slope).sum(Kind::Double);
+    (&y * &slope).sum(Kind::Float).backward();
+    let inner = (leaves[2].grad() * &leaves[2]).sum(Kind::Double);
+    let (total, inner) = (total.double_value(&[]), inner.double_value(&[]));
+    assert!(
+        (total - inner).abs() < 1e-4 * total.abs().max(1.0),
+        "{total}, {inner}"
+    );
+    // and its gradient by the queries is that of differences
+    let nudge = random(&leaves[0].size());
+    let at = |step: f64| {
+        let moved = tch::no_grad(|| {
+            attend(&[
+                &leaves[0] + &nudge * step,
+                leaves[1].copy(),
+                leaves[2].copy(),
+            ])
+        });
+        (moved * &slope).sum(Kind::Double).double_value(&[])
+    };
+    let slope_found = (leaves[0].grad() * &nudge)
+        .sum(Kind::Double)
+        .double_value(&[]);
+    let slope_expected = (at(1e-2) - at(-1e-2)) / 2e-2;
+    assert!(
+        (slope_found - slope_expected).abs() < 1e-2 * slope_expected.abs().max(1.0),
+        "{slope_found}, {slope_expected}"
+    );
 }
 
 #[test]

@@ -6,10 +6,10 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Attention;
+use super::{Attention, Sight};
 use crate::bridge::parallel_for;
-use crate::dropout::{Masking, SharedMut};
-use crate::matmul::{Matrix, multiply};
+use crate::dropout::{Masking, Run, SharedMut};
+use crate::matmul::{Matrix, multiply, multiply_part};
 use crate::simd::{F32s, LANES, dispatch, exp};
 
 /// Query rows whose scores are held at a time.
@@ -21,8 +21,10 @@ pub(super) struct Plan {
     queries: Vec<usize>,
     keys: Vec<usize>,
     heads: usize,
+    kv_heads: usize,
     dim: usize,
     scale: f32,
+    sight: Sight,
     masking: Option<Masking>,
 }
 
@@ -33,14 +35,16 @@ impl Plan {
             queries: starts(attention.queries.starts()),
             keys: starts(attention.keys.starts()),
             heads: attention.heads as usize,
+            kv_heads: attention.kv_heads as usize,
             dim: (width / attention.heads) as usize,
             scale: attention.scale as f32,
+            sight: attention.sight,
             masking: (!attention.dropout.is_off()).then(|| attention.dropout.masking()),
         }
     }
 
-    fn units(&self) -> usize {
-        (self.queries.len() - 1) * self.heads
+    fn sequences(&self) -> usize {
+        self.queries.len() - 1
     }
 
     fn query_tokens(&self) -> usize {
@@ -59,20 +63,37 @@ impl Plan {
             .unwrap_or(0)
     }
 
-    fn unit(&self, number: usize) -> Unit {
-        let (sequence, head) = (number / self.heads, number % self.heads);
+    /// A head of the keys of a sequence.
+    fn unit(&self, sequence: usize, kv_head: usize) -> Unit {
         Unit {
             first_query: self.queries[sequence],
             queries: self.queries[sequence + 1] - self.queries[sequence],
             first_key: self.keys[sequence],
             keys: self.keys[sequence + 1] - self.keys[sequence],
-            column: head * self.dim,
-            masking: self.masking.map(|masking| masking.part(number as u64)),
+            column: kv_head * self.dim,
+            sight: self.sight,
         }
+    }
+
+    /// The heads of queries that see a head of keys.
+    fn group(&self, kv_head: usize) -> std::ops::Range<usize> {
+        let group = self.heads / self.kv_heads;
+        kv_head * group..(kv_head + 1) * group
+    }
+
+    /// The dropout of a head of a sequence.
+    fn masking(&self, sequence: usize, head: usize) -> Option<Masking> {
+        let part = (sequence * self.heads + head) as u64;
+        self.masking.map(|masking| masking.part(part))
+    }
+
+    /// Where `log Σ exp` of a query is kept.
+    fn log_sum(&self, head: usize, query: usize) -> usize {
+        head * self.query_tokens() + query
     }
 }
 
-/// One head of one sequence.
+/// One head of the keys of one sequence.
 #[derive(Clone, Copy)]
 struct Unit {
     first_query: usize,
@@ -80,7 +101,56 @@ struct Unit {
     first_key: usize,
     keys: usize,
     column: usize,
-    masking: Option<Masking>,
+    sight: Sight,
+}
+
+impl Unit {
+    /// The keys that a query of the sequence sees: from, and to but without.
+    #[inline(always)]
+    fn seen(&self, query: usize) -> [usize; 2] {
+        let end = query + 1 + self.keys.saturating_sub(self.queries);
+        match self.sight {
+            Sight::All => [0, self.keys],
+            Sight::Before => [0, end],
+            Sight::Window(window) => [end.saturating_sub(window as usize), end],
+        }
+    }
+
+    /// The keys that some of `rows` queries from `first` on see, from a whole number of vectors on.
+    fn block(&self, first: usize, rows: usize) -> [usize; 2] {
+        let [from, _] = self.seen(first);
+        let [_, to] = self.seen(first + rows - 1);
+        [from / LANES * LANES, to]
+    }
+}
+
+/// The memory of a bias, `[heads, query, key]`, or of its gradient.
+#[derive(Clone, Copy)]
+pub(super) struct Bias {
+    start: SharedMut<f32>,
+    strides: [usize; 2],
+}
+
+impl Bias {
+    /// The last dimension's elements must lie side by side.
+    pub fn of(bias: &Tensor) -> Self {
+        let stride = bias.stride();
+        Self {
+            start: SharedMut(bias.data_ptr().cast()),
+            strides: [stride[0] as usize, stride[1] as usize],
+        }
+    }
+
+    /// The elements of keys `from..to`.
+    ///
+    /// # Safety
+    /// They exist, and nobody writes them meanwhile.
+    #[inline(always)]
+    unsafe fn row<'a>(self, head: usize, query: usize, [from, to]: [usize; 2]) -> &'a mut [f32] {
+        let at = head * self.strides[0] + query * self.strides[1] + from;
+        // SAFETY: the caller's.
+        unsafe { self.start.slice(at, to - from) }
+    }
 }
 
 /// A `[tokens, heads·dim]` tensor's memory, whose rows may lie apart. Units touch disjoint parts of what they
@@ -124,51 +194,93 @@ pub(super) fn forward(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
+    bias: Option<&Tensor>,
 ) -> Result<(Tensor, Vec<f32>), TchError> {
     let output = empty(q, plan.query_tokens())?;
     let mut log_sums = vec![0.0; plan.heads * plan.query_tokens()];
-    let (tokens, sums) = (
-        [q, k, v, &output].map(Tokens::of),
-        SharedMut(log_sums.as_mut_ptr()),
-    );
-    parallel_for(plan.units(), 1, |begin, end| {
-        forward_units(plan, tokens, sums, begin, end)
+    let job = Forward {
+        tokens: [q, k, v, &output].map(Tokens::of),
+        bias: bias.map(Bias::of),
+        log_sums: SharedMut(log_sums.as_mut_ptr()),
+    };
+    parallel_for(plan.sequences() * plan.kv_heads, 1, |begin, end| {
+        forward_units(plan, &job, begin, end)
     });
     Ok((output, log_sums))
 }
 
-/// The gradients by queries, keys and values, from that of the context.
+/// What the forward pass reads and writes.
+struct Forward {
+    /// q, k, v, output.
+    tokens: [Tokens; 4],
+    bias: Option<Bias>,
+    log_sums: SharedMut<f32>,
+}
+
+/// What the backward pass reads.
+pub(super) struct Saved<'a> {
+    pub q: &'a Tensor,
+    pub k: &'a Tensor,
+    pub v: &'a Tensor,
+    pub bias: Option<&'a Tensor>,
+    pub log_sums: &'a [f32],
+}
+
+/// The gradients by queries, keys and values, from that of the context; and that by the bias, if it is asked for.
 pub(super) fn backward(
     plan: &Plan,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    log_sums: &[f32],
+    saved: &Saved<'_>,
     gradient: &Tensor,
-) -> Result<[Tensor; 3], TchError> {
+    needs_bias: bool,
+) -> Result<([Tensor; 3], Option<Tensor>), TchError> {
+    let Saved { q, k, v, bias, .. } = saved;
     let (queries, keys) = (plan.query_tokens(), plan.key_tokens());
     let gradients = [empty(q, queries)?, empty(k, keys)?, empty(v, keys)?];
+    let d_bias = match bias {
+        Some(bias) if needs_bias => Some(Tensor::f_zeros(bias.size(), (Kind::Float, Device::Cpu))?),
+        _ => None,
+    };
     let [dq, dk, dv] = &gradients;
-    let tokens = [q, k, v, gradient, dq, dk, dv].map(Tokens::of);
-    parallel_for(plan.units(), 1, |begin, end| {
-        backward_units(plan, tokens, log_sums, begin, end)
-    });
-    Ok(gradients)
+    let job = Backward {
+        tokens: [q, k, v, gradient, dq, dk, dv].map(Tokens::of),
+        bias: bias.map(Bias::of),
+        d_bias: d_bias.as_ref().map(Bias::of),
+        log_sums: saved.log_sums,
+    };
+    if d_bias.is_some() {
+        // all sequences add to the gradient of a head: one thread takes them, one after the other
+        parallel_for(plan.kv_heads, 1, |begin, end| {
+            for kv_head in begin..end {
+                for sequence in 0..plan.sequences() {
+                    let unit = sequence * plan.kv_heads + kv_head;
+                    backward_units(plan, &job, unit, unit + 1);
+                }
+            }
+        });
+    } else {
+        parallel_for(plan.sequences() * plan.kv_heads, 1, |begin, end| {
+            backward_units(plan, &job, begin, end)
+        });
+    }
+    Ok((gradients, d_bias))
+}
+
+/// What the backward pass reads and writes.
+struct Backward<'a> {
+    /// q, k, v, gradient, dq, dk, dv.
+    tokens: [Tokens; 7],
+    bias: Option<Bias>,
+    d_bias: Option<Bias>,
+    log_sums: &'a [f32],
 }
 
 dispatch! {
-    fn forward_units(plan: &Plan, tokens: [Tokens; 4], log_sums: SharedMut<f32>, begin: usize, end: usize)
-        = forward_units_body
+    fn forward_units(plan: &Plan, job: &Forward, begin: usize, end: usize) = forward_units_body
 }
 
 #[inline(always)]
-fn forward_units_body<const ISA: u8>(
-    plan: &Plan,
-    [q, k, v, output]: [Tokens; 4],
-    log_sums: SharedMut<f32>,
-    begin: usize,
-    end: usize,
-) {
+fn forward_units_body<const ISA: u8>(plan: &Plan, job: &Forward, begin: usize, end: usize) {
+    let [q, k, v, output] = job.tokens;
     let dim = plan.dim;
     let (key_width, width) = (padded(plan.longest_key()), padded(dim));
     let mut keys_t = vec![0.0; dim * key_width];
@@ -177,174 +289,221 @@ fn forward_units_body<const ISA: u8>(
     let mut context = vec![0.0; BLOCK * width];
     let mut queries = vec![0.0; BLOCK * width];
     for number in begin..end {
-        let unit = plan.unit(number);
+        let (sequence, kv_head) = (number / plan.kv_heads, number % plan.kv_heads);
+        let unit = plan.unit(sequence, kv_head);
         let key_width = padded(unit.keys);
         load_transposed(k, unit.first_key, unit.keys, unit.column, dim, &mut keys_t);
         load(v, unit.first_key, unit.keys, unit.column, dim, &mut values);
-        for first in (0..unit.queries).step_by(BLOCK) {
-            let rows = BLOCK.min(unit.queries - first);
-            load(
-                q,
-                unit.first_query + first,
-                rows,
-                unit.column,
-                dim,
-                &mut queries,
-            );
-            multiply::<ISA>(
-                Matrix::rows(&queries, rows, dim, width),
-                &keys_t,
-                key_width,
-                &mut scores,
-                false,
-            );
-            for row in 0..rows {
-                let query = unit.first_query + first + row;
-                let scores = &mut scores[row * key_width..][..key_width];
-                let log_sum = softmax::<ISA>(scores, unit.keys, plan.scale);
-                // SAFETY: one unit holds this row of this head, and the vector outlives the loop.
-                unsafe {
-                    log_sums.slice(number % plan.heads * plan.query_tokens() + query, 1)[0] =
-                        log_sum
-                };
-                if let Some(masking) = unit.masking {
-                    let run = masking.run(((first + row) * unit.keys) as u64);
-                    for (key, score) in scores.iter_mut().enumerate() {
-                        *score *= run.factor(key as u32);
+        for head in plan.group(kv_head) {
+            let (column, masking) = (head * dim, plan.masking(sequence, head));
+            for first in (0..unit.queries).step_by(BLOCK) {
+                let rows = BLOCK.min(unit.queries - first);
+                let first_query = unit.first_query + first;
+                let [from, to] = unit.block(first, rows);
+                let part = padded(to - from);
+                load(q, first_query, rows, column, dim, &mut queries);
+                multiply_part::<ISA>(
+                    Matrix::rows(&queries, rows, dim, width),
+                    &keys_t[from..],
+                    key_width,
+                    part,
+                    &mut scores,
+                    false,
+                );
+                for row in 0..rows {
+                    let seen = unit.seen(first + row);
+                    // SAFETY: the bias is at least as long as the longest sequence, and only read.
+                    let bias = job
+                        .bias
+                        .map(|bias| &*unsafe { bias.row(head, first + row, seen) });
+                    let scores = &mut scores[row * part..][..part];
+                    let seen = seen.map(|key| key - from);
+                    let log_sum = softmax::<ISA>(scores, seen, plan.scale, bias);
+                    let at = plan.log_sum(head, first_query + row);
+                    // SAFETY: one unit holds this row of this head, and the vector outlives the loop.
+                    unsafe { job.log_sums.slice(at, 1)[0] = log_sum };
+                    if let Some(masking) = masking {
+                        let run = masking.run(((first + row) * unit.keys) as u64);
+                        for (key, score) in (from as u32..).zip(scores) {
+                            *score *= run.factor(key);
+                        }
                     }
                 }
+                multiply::<ISA>(
+                    Matrix::rows(&scores, rows, to - from, part),
+                    &values[from * width..],
+                    width,
+                    &mut context,
+                    false,
+                );
+                store(&context, output, first_query, rows, column, dim);
             }
-            multiply::<ISA>(
-                Matrix::rows(&scores, rows, unit.keys, key_width),
-                &values,
-                width,
-                &mut context,
-                false,
-            );
-            store(
-                &context,
-                output,
-                unit.first_query + first,
-                rows,
-                unit.column,
-                dim,
-            );
         }
     }
 }
 
 dispatch! {
-    fn backward_units(plan: &Plan, tokens: [Tokens; 7], log_sums: &[f32], begin: usize, end: usize)
-        = backward_units_body
+    fn backward_units(plan: &Plan, job: &Backward<'_>, begin: usize, end: usize) = backward_units_body
 }
 
 #[inline(always)]
-fn backward_units_body<const ISA: u8>(
-    plan: &Plan,
-    [q, k, v, gradient, dq, dk, dv]: [Tokens; 7],
-    log_sums: &[f32],
-    begin: usize,
-    end: usize,
-) {
+fn backward_units_body<const ISA: u8>(plan: &Plan, job: &Backward<'_>, begin: usize, end: usize) {
+    let [_, k, v, _, _, dk, dv] = job.tokens;
     let dim = plan.dim;
     let (longest, width) = (plan.longest_key(), padded(dim));
     let key_width = padded(longest);
-    let (mut keys, mut keys_t, mut values_t) = (
-        vec![0.0; longest * width],
-        vec![0.0; dim * key_width],
-        vec![0.0; dim * key_width],
-    );
-    let (mut probabilities, mut d_scores) =
-        (vec![0.0; BLOCK * key_width], vec![0.0; BLOCK * key_width]);
-    let (mut queries, mut d_context, mut d_queries) = (
-        vec![0.0; BLOCK * width],
-        vec![0.0; BLOCK * width],
-        vec![0.0; BLOCK * width],
-    );
-    let (mut d_keys, mut d_values) = (vec![0.0; longest * width], vec![0.0; longest * width]);
+    let mut near = Near {
+        keys: vec![0.0; longest * width],
+        keys_t: vec![0.0; dim * key_width],
+        values_t: vec![0.0; dim * key_width],
+        probabilities: vec![0.0; BLOCK * key_width],
+        d_scores: vec![0.0; BLOCK * key_width],
+        queries: vec![0.0; BLOCK * width],
+        d_context: vec![0.0; BLOCK * width],
+        d_queries: vec![0.0; BLOCK * width],
+        d_keys: vec![0.0; longest * width],
+        d_values: vec![0.0; longest * width],
+    };
     for number in begin..end {
-        let unit = plan.unit(number);
-        let key_width = padded(unit.keys);
-        load(k, unit.first_key, unit.keys, unit.column, dim, &mut keys);
-        load_transposed(k, unit.first_key, unit.keys, unit.column, dim, &mut keys_t);
-        load_transposed(
-            v,
-            unit.first_key,
-            unit.keys,
-            unit.column,
-            dim,
-            &mut values_t,
-        );
-        d_keys[..unit.keys * width].fill(0.0);
-        d_values[..unit.keys * width].fill(0.0);
-        for first in (0..unit.queries).step_by(BLOCK) {
-            let rows = BLOCK.min(unit.queries - first);
-            let first_query = unit.first_query + first;
-            load(q, first_query, rows, unit.column, dim, &mut queries);
-            load(
-                gradient,
-                first_query,
-                rows,
-                unit.column,
-                dim,
-                &mut d_context,
-            );
-            let rows_of = |matrix| Matrix::rows(matrix, rows, dim, width);
-            multiply::<ISA>(
-                rows_of(&queries),
-                &keys_t,
-                key_width,
-                &mut probabilities,
-                false,
-            );
-            multiply::<ISA>(
-                rows_of(&d_context),
-                &values_t,
-                key_width,
-                &mut d_scores,
-                false,
-            );
-            for row in 0..rows {
-                let log_sum =
-                    log_sums[number % plan.heads * plan.query_tokens() + first_query + row];
-                let element = ((first + row) * unit.keys) as u64;
-                softmax_backward::<ISA>(
-                    &mut probabilities[row * key_width..][..key_width],
-                    &mut d_scores[row * key_width..][..key_width],
-                    unit.keys,
-                    plan.scale,
-                    log_sum,
-                    unit.masking.map(|masking| masking.run(element)),
-                );
+        let (sequence, kv_head) = (number / plan.kv_heads, number % plan.kv_heads);
+        let unit = plan.unit(sequence, kv_head);
+        let (first, keys, column) = (unit.first_key, unit.keys, unit.column);
+        load(k, first, keys, column, dim, &mut near.keys);
+        load_transposed(k, first, keys, column, dim, &mut near.keys_t);
+        load_transposed(v, first, keys, column, dim, &mut near.values_t);
+        near.d_keys[..keys * width].fill(0.0);
+        near.d_values[..keys * width].fill(0.0);
+        for head in plan.group(kv_head) {
+            for first in (0..unit.queries).step_by(BLOCK) {
+                backward_block::<ISA>(plan, job, &mut near, [sequence, kv_head, head], first);
             }
-            let scores_of = |matrix| Matrix::rows(matrix, rows, unit.keys, key_width);
-            multiply::<ISA>(scores_of(&d_scores), &keys, width, &mut d_queries, false);
-            multiply::<ISA>(
-                scores_of(&d_scores).transposed(),
-                &queries,
-                width,
-                &mut d_keys,
-                true,
-            );
-            multiply::<ISA>(
-                scores_of(&probabilities).transposed(),
-                &d_context,
-                width,
-                &mut d_values,
-                true,
-            );
-            store(&d_queries, dq, first_query, rows, unit.column, dim);
         }
-        store(&d_keys, dk, unit.first_key, unit.keys, unit.column, dim);
-        store(&d_values, dv, unit.first_key, unit.keys, unit.column, dim);
+        store(&near.d_keys, dk, first, keys, column, dim);
+        store(&near.d_values, dv, first, keys, column, dim);
     }
 }
 
-/// Turns a row of raw scores into probabilities, 0 beyond `keys`; returns `log Σ exp` of the scaled scores.
+/// What a thread keeps near of its unit.
+struct Near {
+    keys: Vec<f32>,
+    keys_t: Vec<f32>,
+    values_t: Vec<f32>,
+    probabilities: Vec<f32>,
+    d_scores: Vec<f32>,
+    queries: Vec<f32>,
+    d_context: Vec<f32>,
+    d_queries: Vec<f32>,
+    d_keys: Vec<f32>,
+    d_values: Vec<f32>,
+}
+
+/// The gradients that come from a block of queries, from `first` on.
 #[inline(always)]
-fn softmax<const ISA: u8>(row: &mut [f32], keys: usize, scale: f32) -> f32 {
+fn backward_block<const ISA: u8>(
+    plan: &Plan,
+    job: &Backward<'_>,
+    near: &mut Near,
+    [sequence, kv_head, head]: [usize; 3],
+    first: usize,
+) {
+    let [q, _, _, gradient, dq, _, _] = job.tokens;
+    let (unit, dim) = (plan.unit(sequence, kv_head), plan.dim);
+    let (width, key_width, column) = (padded(dim), padded(unit.keys), head * dim);
+    let masking = plan.masking(sequence, head);
+    let rows = BLOCK.min(unit.queries - first);
+    let first_query = unit.first_query + first;
+    let [from, to] = unit.block(first, rows);
+    let part = padded(to - from);
+    load(q, first_query, rows, column, dim, &mut near.queries);
+    load(
+        gradient,
+        first_query,
+        rows,
+        column,
+        dim,
+        &mut near.d_context,
+    );
+    for (a, b, out) in [
+        (&near.queries, &near.keys_t, &mut near.probabilities),
+        (&near.d_context, &near.values_t, &mut near.d_scores),
+    ] {
+        let a = Matrix::rows(a, rows, dim, width);
+        multiply_part::<ISA>(a, &b[from..], key_width, part, out, false);
+    }
+    for row in 0..rows {
+        let seen = unit.seen(first + row);
+        let local = seen.map(|key| key - from);
+        let d_scores = &mut near.d_scores[row * part..][..part];
+        // SAFETY: the bias is at least as long as the longest sequence, and only read.
+        let bias = job
+            .bias
+            .map(|bias| &*unsafe { bias.row(head, first + row, seen) });
+        let run = masking.map(|masking| masking.run(((first + row) * unit.keys) as u64));
+        softmax_backward::<ISA>(
+            &mut near.probabilities[row * part..][..part],
+            d_scores,
+            local,
+            plan.scale,
+            bias,
+            job.log_sums[plan.log_sum(head, first_query + row)],
+            run.map(|run| (run, from as u32)),
+        );
+        if let Some(d_bias) = job.d_bias {
+            // SAFETY: as above, and one thread takes all of a head's sequences.
+            let d_bias = unsafe { d_bias.row(head, first + row, seen) };
+            for (sum, d_score) in d_bias.iter_mut().zip(&d_scores[local[0]..]) {
+                *sum += d_score;
+            }
+        }
+        d_scores.iter_mut().for_each(|x| *x *= plan.scale);
+    }
+    let scores_of = |matrix| Matrix::rows(matrix, rows, to - from, part);
+    multiply::<ISA>(
+        scores_of(&near.d_scores),
+        &near.keys[from * width..],
+        width,
+        &mut near.d_queries,
+        false,
+    );
+    multiply::<ISA>(
+        scores_of(&near.d_scores).transposed(),
+        &near.queries,
+        width,
+        &mut near.d_keys[from * width..],
+        true,
+    );
+    multiply::<ISA>(
+        scores_of(&near.probabilities).transposed(),
+        &near.d_context,
+        width,
+        &mut near.d_values[from * width..],
+        true,
+    );
+    store(&near.d_queries, dq, first_query, rows, column, dim);
+}
+
+/// Scales raw scores and adds the bias; -∞ where nothing is seen.
+#[inline(always)]
+fn scale_scores(row: &mut [f32], [from, to]: [usize; 2], scale: f32, bias: Option<&[f32]>) {
     row.iter_mut().for_each(|x| *x *= scale);
-    row[keys..].fill(f32::NEG_INFINITY);
+    if let Some(bias) = bias {
+        for (score, bias) in row[from..to].iter_mut().zip(bias) {
+            *score += bias;
+        }
+    }
+    row[..from].fill(f32::NEG_INFINITY);
+    row[to..].fill(f32::NEG_INFINITY);
+}
+
+/// Turns a row of raw scores into probabilities, 0 where nothing is seen; returns `log Σ exp` of the scores.
+#[inline(always)]
+fn softmax<const ISA: u8>(
+    row: &mut [f32],
+    seen: [usize; 2],
+    scale: f32,
+    bias: Option<&[f32]>,
+) -> f32 {
+    scale_scores(row, seen, scale, bias);
     let mut highest = F32s::splat(f32::NEG_INFINITY);
     for lanes in row.chunks_exact(LANES) {
         highest = highest.zip(F32s::load(lanes), |a, b| if a > b { a } else { b });
@@ -363,24 +522,27 @@ fn softmax<const ISA: u8>(row: &mut [f32], keys: usize, scale: f32) -> f32 {
 }
 
 /// From a row's raw scores and the gradient by its dropped-out probabilities, makes the dropped-out
-/// probabilities and the gradient by the raw scores, each in place.
+/// probabilities and the gradient by the scores, scaled and with their bias, each in place. The dropout comes with
+/// the number of the first key.
 #[inline(always)]
 fn softmax_backward<const ISA: u8>(
     scores: &mut [f32],
     gradients: &mut [f32],
-    keys: usize,
+    [from, to]: [usize; 2],
     scale: f32,
+    bias: Option<&[f32]>,
     log_sum: f32,
-    dropped: Option<crate::dropout::Run>,
+    dropped: Option<(Run, u32)>,
 ) {
+    scale_scores(scores, [from, to], scale, bias);
     scores
         .iter_mut()
-        .for_each(|x| *x = exp::<ISA>(*x * scale - log_sum));
-    scores[keys..].fill(0.0);
-    gradients[keys..].fill(0.0);
-    if let Some(run) = dropped {
-        for (key, g) in gradients.iter_mut().enumerate() {
-            *g *= run.factor(key as u32);
+        .for_each(|x| *x = exp::<ISA>(*x - log_sum));
+    gradients[..from].fill(0.0);
+    gradients[to..].fill(0.0);
+    if let Some((run, first)) = dropped {
+        for (key, g) in (first..).zip(gradients.iter_mut()) {
+            *g *= run.factor(key);
         }
     }
     let mut inner = F32s::splat(0.0); // Σ p·dp
@@ -392,11 +554,11 @@ fn softmax_backward<const ISA: u8>(
     }
     let inner = inner.sum();
     for (p, g) in scores.iter().zip(gradients.iter_mut()) {
-        *g = p * (*g - inner) * scale;
+        *g = p * (*g - inner);
     }
-    if let Some(run) = dropped {
-        for (key, p) in scores.iter_mut().enumerate() {
-            *p *= run.factor(key as u32);
+    if let Some((run, first)) = dropped {
+        for (key, p) in (first..).zip(scores.iter_mut()) {
+            *p *= run.factor(key);
         }
     }
 }

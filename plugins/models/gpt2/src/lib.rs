@@ -15,7 +15,6 @@
 //! token's position is its place among the tokens of its sequence.
 
 mod block;
-mod head;
 mod model;
 mod options;
 

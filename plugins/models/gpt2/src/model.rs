@@ -1,11 +1,10 @@
 //! The model: embeddings, layers, the last norm and a head.
 
-use tenon_nn::causal::{self, Reading, Tokens};
+use tenon_nn::causal::{self, Head, Reading, Tokens};
 use tenon_nn::{Dropout, Embedding, EmbeddingSite, LayerNorm, Spans};
 use tenon_plugin_api::model::prelude::*;
 
 use crate::block::Block;
-use crate::head::{self, Head};
 use crate::options::Config;
 
 /// GPT-2 with or without a head.
@@ -25,7 +24,7 @@ impl Model for Gpt2 {
     const ABOUT: &'static str =
         "GPT-2 decoder with heads for the next token and for classification (Radford et al. 2019)";
     const MODEL_TYPES: &'static [&'static str] = &["gpt2"];
-    const OFFERS: &'static [&'static str] = &[head::TOKENS, head::SEQUENCES];
+    const OFFERS: &'static [&'static str] = &[causal::TOKENS, causal::SEQUENCES];
     const INPUTS: &'static [&'static str] = &["input_ids", "attention_mask?", "labels?"];
     const BASE_PREFIX: &'static str = "transformer";
     const SITES: &'static [SiteDeclaration] = &SITES;
@@ -41,7 +40,7 @@ impl Model for Gpt2 {
         let block = |number| Block::new(&config, number, &base.sub(format!("h.{number}")));
         let blocks = (0..config.n_layer).map(block).collect::<Result<_>>()?;
         Ok(Self {
-            head: Head::new(&config, &words.weight, build)?,
+            head: Head::new(Self::ID, &config.head(), &words.weight, build)?,
             words,
             site,
             positions,
@@ -56,7 +55,7 @@ impl Model for Gpt2 {
         let mut config = serde_json::Map::new();
         config.insert("model_type".into(), "gpt2".into());
         ModelInfo {
-            architecture: self.head.architecture().into(),
+            architecture: self.head.name(ARCHITECTURES).into(),
             max_length: self.max_length as usize,
             config,
         }
@@ -143,6 +142,13 @@ impl Gpt2 {
         (self.blocks.iter()).try_fold(x, |x, block| block.forward(&x, reading, forward))
     }
 }
+
+/// Classes of `transformers`, by head.
+const ARCHITECTURES: [&str; 3] = [
+    "GPT2Model",
+    "GPT2LMHeadModel",
+    "GPT2ForSequenceClassification",
+];
 
 const SITES: [SiteDeclaration; 9] = [
     site("embeddings", "transformer.wte", "embedding"),

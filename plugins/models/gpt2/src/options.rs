@@ -1,6 +1,7 @@
 //! What the `config.json` of a GPT-2 says, and a run file may set.
 
 use tenon_nn::Activation;
+use tenon_nn::causal::HeadOptions;
 use tenon_plugin_api::Options;
 use tenon_plugin_api::ensure;
 use tenon_plugin_api::error::Result;
@@ -90,6 +91,15 @@ impl Config {
             "building gpt2: add_cross_attention = true; attention to an encoder is not known"
         );
         Ok(())
+    }
+
+    /// What the head needs to know.
+    pub(crate) fn head(&self) -> HeadOptions {
+        HeadOptions {
+            std: self.initializer_range,
+            tied: self.tie_word_embeddings,
+            padding: self.pad_token_id,
+        }
     }
 
     /// Width of the feed-forward layers.

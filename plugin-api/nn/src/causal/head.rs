@@ -1,4 +1,4 @@
-//! Heads: what a task asks for, computed of the hidden states.
+//! Heads of causal models: what a task asks for, computed of the hidden states `h`.
 //!
 //! | head | outputs |
 //! | --- | --- |
@@ -6,15 +6,29 @@
 //! | `causal-lm` | `logits` = `h·Wᵀ`, where `W` are the word embeddings unless they are not tied |
 //! | `sequence-classification` | `logits` = `score(h)` of each sequence's last token |
 
-use tenon_nn::{Linear, Packing, SiteLinear};
-use tenon_plugin_api::model::prelude::*;
+use tch::Tensor;
+use tenon_plugin_api::model::{Build, Forward};
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_plugin_api::{Error, Result};
 
-use crate::options::Config;
+use crate::linear::{Linear, SiteLinear};
+use crate::packing::Packing;
 
 /// The next token at each position.
 pub const TOKENS: &str = "causal-lm";
 /// One class, a set of classes or a number for a sequence.
 pub const SEQUENCES: &str = "sequence-classification";
+
+/// What heads differ by.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadOptions {
+    /// Deviation of new weights.
+    pub std: f64,
+    /// Whether the language-model head shares its weight with the word embeddings.
+    pub tied: bool,
+    /// The token that does not count as a sequence's last.
+    pub padding: Option<i64>,
+}
 
 /// A head, or none.
 pub enum Head {
@@ -32,54 +46,58 @@ pub enum Head {
 }
 
 impl Head {
-    /// The head that the task asks for; `words` `[vocab, hidden]` are those that a tied one shares.
-    pub fn new(config: &Config, words: &Tensor, build: &Build) -> Result<Self> {
-        let (hidden, std) = (config.n_embd, config.initializer_range);
+    /// The head of the model `model` that the task asks for. `words` `[vocab, hidden]` are the word embeddings;
+    /// parameters are called `lm_head` and `score`.
+    ///
+    /// # Errors
+    /// There is no such head; the weights lack a parameter or have it in another shape.
+    pub fn new(model: &str, options: &HeadOptions, words: &Tensor, build: &Build) -> Result<Self> {
+        let (vocab, hidden, std) = (words.size()[0], words.size()[1], options.std);
         let Some(asked) = build.head() else {
             return Ok(Self::Bare);
         };
         Ok(match asked.kind.as_str() {
-            TOKENS if config.tie_word_embeddings => Self::Tokens(Linear {
+            TOKENS if options.tied => Self::Tokens(Linear {
                 weight: words.shallow_clone(),
                 bias: None,
             }),
             TOKENS => {
                 let build = build.sub("lm_head");
-                Self::Tokens(Linear::without_bias(
-                    &build,
-                    hidden,
-                    config.vocab_size,
-                    std,
-                )?)
+                Self::Tokens(Linear::without_bias(&build, hidden, vocab, std)?)
             }
             SEQUENCES => {
                 let (build, labels) = (build.as_new().sub("score"), asked.num_labels as i64);
                 let score = Linear::without_bias(&build, hidden, labels, std)?;
                 Self::Sequences {
                     score: score.with_site(&build, "classifier", None)?,
-                    padding: config.pad_token_id,
+                    padding: options.padding,
                 }
             }
             _ => {
                 return Err(Error::unsupported(format!(
-                    "building gpt2: no head `{}`; it has {TOKENS}, {SEQUENCES}",
+                    "building {model}: no head `{}`; it has {TOKENS}, {SEQUENCES}",
                     asked.kind
                 )));
             }
         })
     }
 
-    /// The class of `transformers`.
-    pub fn architecture(&self) -> &'static str {
+    /// The one of three names that is for this head: none, `causal-lm`, `sequence-classification`.
+    #[must_use]
+    pub fn name<'a>(&self, names: [&'a str; 3]) -> &'a str {
+        let [bare, tokens, sequences] = names;
         match self {
-            Self::Bare => "GPT2Model",
-            Self::Tokens(_) => "GPT2LMHeadModel",
-            Self::Sequences { .. } => "GPT2ForSequenceClassification",
+            Self::Bare => bare,
+            Self::Tokens(_) => tokens,
+            Self::Sequences { .. } => sequences,
         }
     }
 
     /// The outputs in the table above, of `hidden` `[rows, hidden]` and the packed `ids` `[rows]`. With the input
     /// `labels` `[batch, time]` logits are computed only where they say so: `[n, vocab]`.
+    ///
+    /// # Errors
+    /// Labels that do not fit, and those of libtorch and of what is attached.
     pub fn forward(
         &self,
         hidden: &Tensor,
@@ -110,12 +128,14 @@ impl Head {
     }
 
     /// The scores of the next token after `hidden` `[n, hidden]`: `[n, vocab]`.
+    ///
+    /// # Errors
+    /// It is no language-model head; and those of libtorch.
     pub fn next(&self, hidden: &Tensor) -> Result<Tensor> {
         match self {
             Self::Tokens(decoder) => Ok(decoder.forward(hidden)?),
             _ => Err(Error::unsupported(format!(
-                "generating with {}: it has no language-model head",
-                self.architecture()
+                "generating: the model was built without the head `{TOKENS}`"
             ))),
         }
     }
