@@ -19,6 +19,7 @@ mod build;
 mod commands;
 mod data;
 mod figures;
+mod generation;
 mod machine;
 mod memory;
 mod metrics;
@@ -41,6 +42,8 @@ pub enum Part {
     Training,
     /// What plugins cost: opened against linked, and nanoseconds of a call; needs --data
     Boundary,
+    /// Generation against transformers, with random weights; needs --python
+    Generation,
     /// Commands that do not compute
     Commands,
     /// Peak memory with data files of 2 GB, which go to the folder for temporary files
@@ -62,13 +65,14 @@ impl Part {
 
     /// Whether it runs what is built for a bench.
     fn uses_program(self) -> bool {
-        self.trains() || self == Self::Commands
+        self.trains() || matches!(self, Self::Commands | Self::Generation)
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Training => "training",
             Self::Boundary => "boundary",
+            Self::Generation => "generation",
             Self::Commands => "commands",
             Self::Memory => "memory",
             Self::Metrics => "metrics",
@@ -123,6 +127,7 @@ impl Options {
                 text += &format!(" --epochs {}", self.epochs);
             }
             Part::Boundary => text += &format!(" --rounds {}", self.rounds),
+            Part::Generation => text += " --python PYTHON",
             Part::Metrics => text += " --python PYTHON --lines FILE...",
             _ => return text,
         }
@@ -180,6 +185,7 @@ pub fn bench(options: &Options) -> Result<()> {
                 training::measure(options, built()?, peer)?
             }
             Part::Boundary => boundary::measure(options, built()?)?,
+            Part::Generation => generation::measure(options, built()?)?,
             Part::Commands => commands::measure(built()?)?,
             Part::Memory => memory::measure()?,
             Part::Metrics => metrics::measure(options)?,

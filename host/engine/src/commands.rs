@@ -426,10 +426,9 @@ fn evaluate_run(
         );
     }
     if engine.terminal.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&summary::evaluation(&found))?
-        );
+        let mut text = summary::evaluation(&found);
+        text["peak_memory_bytes"] = json!(summary::peak_memory());
+        println!("{}", serde_json::to_string_pretty(&text)?);
     } else {
         print!("{}", summary::table(split.name(), &found));
     }

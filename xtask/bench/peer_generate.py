@@ -1,0 +1,111 @@
+"""Makes models with random weights for the bench of generation, and times `transformers.generate` on them.
+
+    python xtask/bench/peer_generate.py make FOLDER
+    python xtask/bench/peer_generate.py run FOLDER/MODEL PROMPTS --batch 16 --beams 4 --new 64
+
+Made with torch 2.11.0, transformers 5.23.0.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import resource
+import time
+
+import torch
+from transformers import (
+    AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GPT2Config, GPT2LMHeadModel, MarianConfig, MarianMTModel,
+)
+
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz .,;:!?'-0123456789"
+FIRST = 2
+MODELS = {
+    "tiny": lambda: GPT2LMHeadModel(GPT2Config(n_embd=192, n_layer=4, n_head=6, bos_token_id=1, eos_token_id=1)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(bos_token_id=1, eos_token_id=1)),
+    # The base model of Vaswani et al. 2017, with the vocabulary of a pair of languages.
+    "marian": lambda: MarianMTModel(MarianConfig(
+        vocab_size=32000, d_model=512, encoder_layers=6, decoder_layers=6, encoder_attention_heads=8,
+        decoder_attention_heads=8, encoder_ffn_dim=2048, decoder_ffn_dim=2048, max_position_embeddings=512,
+        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, forced_eos_token_id=None,
+    )),
+}
+
+
+def make(folder):
+    vocab = {"<pad>": 0, "<eos>": 1} | {c: FIRST + i for i, c in enumerate(CHARACTERS)}
+    special = [
+        dict(id=id, content=name, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+        for name, id in (("<pad>", 0), ("<eos>", 1))
+    ]
+    tokenizer = dict(
+        version="1.0", truncation=None, padding=None, added_tokens=special, normalizer=None, post_processor=None,
+        pre_tokenizer=dict(type="Split", pattern=dict(Regex="[\\s\\S]"), behavior="Isolated", invert=False),
+        decoder=dict(type="Fuse"), model=dict(type="WordLevel", vocab=vocab, unk_token="<pad>"),
+    )
+    settings = dict(eos_token="<eos>", pad_token="<pad>", tokenizer_class="PreTrainedTokenizerFast")
+    for name, build in MODELS.items():
+        if (folder / name / "tokenizer_config.json").exists():
+            continue
+        torch.manual_seed(1)
+        model = build()
+        model.generation_config.forced_eos_token_id = None
+        model.save_pretrained(folder / name)
+        (folder / name / "tokenizer.json").write_text(json.dumps(tokenizer))
+        (folder / name / "tokenizer_config.json").write_text(json.dumps(settings))
+    draw = random.Random(3)
+    with open(folder / "prompts.jsonl", "w") as out:
+        for _ in range(16):
+            text = "".join(draw.choice(CHARACTERS) for _ in range(draw.randint(8, 32)))
+            print(json.dumps(dict(prompt=text, target="")), file=out)
+
+
+def run(args):
+    torch.set_num_threads(2)
+    writes_from_source = AutoConfig.from_pretrained(args.model).is_encoder_decoder
+    kind = AutoModelForSeq2SeqLM if writes_from_source else AutoModelForCausalLM
+    model = kind.from_pretrained(args.model, dtype=torch.float32).eval()
+    prompts = [json.loads(line)["prompt"] for line in open(args.prompts)]
+    tokens = [[FIRST + CHARACTERS.index(c) for c in prompt] for prompt in prompts]
+    tokens.sort(key=len, reverse=True)
+    options = dict(
+        max_new_tokens=args.new, num_beams=args.beams, do_sample=False, eos_token_id=None, forced_eos_token_id=None,
+        pad_token_id=0,
+    )
+
+    def write(rows, **changed):
+        longest = max(map(len, rows))
+        pad = [[0] * (longest - len(row)) for row in rows]
+        mask = [[0] * len(p) + [1] * len(row) for p, row in zip(pad, rows)]
+        ids = [row + p if writes_from_source else p + row for p, row in zip(pad, rows)]
+        if writes_from_source:
+            mask = [m[::-1] for m in mask]
+        with torch.inference_mode():
+            out = model.generate(torch.tensor(ids), attention_mask=torch.tensor(mask), **options | changed)
+        return out.shape[1] - (1 if writes_from_source else longest)
+
+    write(tokens[: args.batch], max_new_tokens=4)
+    begin, written = time.perf_counter(), 0
+    for at in range(0, len(tokens), args.batch):
+        rows = tokens[at : at + args.batch]
+        written += write(rows) * len(rows)
+    seconds = time.perf_counter() - begin
+    assert written == args.new * len(tokens), (written, args.new * len(tokens))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(dict(tokens=written, seconds=seconds, tokens_per_s=written / seconds, peak_rss_mib=peak)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("make").add_argument("folder", type=pathlib.Path)
+    measured = commands.add_parser("run")
+    measured.add_argument("model")
+    measured.add_argument("prompts")
+    for name in ("batch", "beams", "new"):
+        measured.add_argument(f"--{name}", type=int, required=True)
+    args = parser.parse_args()
+    make(args.folder) if args.command == "make" else run(args)
+
+
+main()
