@@ -26,6 +26,19 @@ pub struct Source {
     pub spans: Spans,
 }
 
+impl Source {
+    /// Holds the number of targets against that of sources.
+    pub fn check(&self, targets: &Spans) -> Result<()> {
+        let (sources, targets) = (self.spans.sequences(), targets.sequences());
+        ensure!(
+            sources == targets,
+            Tensor,
+            "t5: {targets} rows of decoder_input_ids for {sources} of input_ids"
+        );
+        Ok(())
+    }
+}
+
 impl MultiHead {
     /// Of the block `number`, whose parameters lie at `build` (`encoder.block.0.layer.0`) and in its sub-module
     /// `name`.

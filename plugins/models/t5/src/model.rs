@@ -88,6 +88,7 @@ impl Model for T5 {
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
         let source = self.encode(inputs, forward)?;
         let (tokens, packing) = Tokens::targets(inputs)?;
+        source.check(packing.spans())?;
         let mut reading = Reading::Sequences(packing.spans());
         let hidden = self
             .decoder
@@ -107,6 +108,7 @@ impl Model for T5 {
     ) -> Result<TensorMap> {
         let source = self.encode(inputs, forward)?;
         let (tokens, packing) = Tokens::beginnings(inputs, cache)?;
+        source.check(packing.spans())?;
         let mut reading = Reading::Prompts(packing.spans(), cache);
         let hidden = self
             .decoder

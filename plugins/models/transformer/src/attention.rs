@@ -26,6 +26,19 @@ pub struct Source {
     pub spans: Spans,
 }
 
+impl Source {
+    /// Holds the number of targets against that of sources.
+    pub fn check(&self, targets: &Spans) -> Result<()> {
+        let (sources, targets) = (self.spans.sequences(), targets.sequences());
+        ensure!(
+            sources == targets,
+            Tensor,
+            "transformer: {targets} rows of decoder_input_ids for {sources} of input_ids"
+        );
+        Ok(())
+    }
+}
+
 impl MultiHead {
     /// Of the layer `number`, whose parameters lie at `build` (`model.encoder.layers.0.self_attn`).
     pub fn new(config: &Config, heads: i64, number: usize, build: &Build) -> Result<Self> {

@@ -91,6 +91,7 @@ impl Model for Transformer {
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
         let source = self.encode(inputs, forward)?;
         let (tokens, packing) = Tokens::targets(inputs)?;
+        source.check(packing.spans())?;
         let mut reading = Reading::Sequences(packing.spans());
         let hidden = self.decode(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
         let logits = match inputs.get("labels") {
@@ -108,6 +109,7 @@ impl Model for Transformer {
     ) -> Result<TensorMap> {
         let source = self.encode(inputs, forward)?;
         let (tokens, packing) = Tokens::beginnings(inputs, cache)?;
+        source.check(packing.spans())?;
         let mut reading = Reading::Prompts(packing.spans(), cache);
         let hidden = self.decode(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
         let lasts = packing.spans().lasts(hidden.device())?;
