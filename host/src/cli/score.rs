@@ -181,7 +181,9 @@ fn repeated(names: &[String]) -> Option<&String> {
 /// A line for each system and a column for each number; then what is more than a number.
 fn table(scored: &Scored, output: &Output) -> String {
     let mut columns: Vec<String> = Vec::new();
-    for (name, _) in scored.systems.iter().flat_map(numbers) {
+    // The baseline's columns last: it has no `p`, which goes beside its score.
+    let (baseline, others): (Vec<_>, Vec<_>) = scored.systems.iter().partition(|s| s.baseline);
+    for (name, _) in others.into_iter().chain(baseline).flat_map(numbers) {
         if !columns.contains(&name) {
             columns.push(name);
         }
@@ -209,6 +211,7 @@ fn table(scored: &Scored, output: &Output) -> String {
         }
     }
     text.push_str(&signatures(scored, output));
+    text.push_str(&drawn(scored).unwrap_or_default());
     for system in &scored.systems {
         for named in &system.scores {
             if let Some(detail) = named.score.detail.as_ref().filter(|_| !has_value(named)) {
@@ -237,6 +240,27 @@ fn signatures(scored: &Scored, output: &Output) -> String {
         true => String::new(),
         false => format!("\n{}", lines.concat()),
     }
+}
+
+/// How intervals and p-values came about.
+fn drawn(scored: &Scored) -> Option<String> {
+    let significance = scored.significance.as_ref()?;
+    let resamples = significance
+        .resamples
+        .map(|count| format!("± 95%: {count} draws"));
+    let test = significance
+        .baseline
+        .as_ref()
+        .map(|baseline| match baseline.test {
+            PairedTest::Bootstrap => "p: paired bootstrap".to_owned(),
+            PairedTest::Randomization { trials } => format!("p: {trials} random exchanges"),
+        });
+    let parts: Vec<String> = resamples.into_iter().chain(test).collect();
+    Some(format!(
+        "\n{}; seed {}\n",
+        parts.join("; "),
+        significance.seed
+    ))
 }
 
 /// Whether the number is the score, and not only the detail: then it is better one way.

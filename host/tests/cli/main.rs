@@ -6,3 +6,4 @@ mod place;
 mod plugins;
 mod score;
 mod text;
+mod translation;

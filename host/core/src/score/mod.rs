@@ -66,6 +66,9 @@ pub struct Scored {
     pub rows: usize,
     /// The systems in the order of the request.
     pub systems: Vec<System>,
+    /// How far the scores can be trusted was found out so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub significance: Option<Significance>,
     /// What there is to know.
     pub notes: Vec<String>,
 }
@@ -121,6 +124,7 @@ pub fn score(request: &ScoreRequest, registry: &Registry) -> Result<Scored, Scor
         references: references.name().to_owned(),
         rows: 0,
         systems: Vec::new(),
+        significance: significance.is_asked().then(|| significance.clone()),
         notes: Vec::new(),
     };
     let baseline = significance.baseline.as_ref();

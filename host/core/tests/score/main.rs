@@ -1,6 +1,7 @@
 //! Scores of files, with metrics that are linked into this program.
 
 mod metrics;
+mod significance;
 
 use std::path::PathBuf;
 

@@ -206,7 +206,59 @@ impl Metric for Difference {
     }
 }
 
+/// The share of texts that are right, of which draws can be scored.
+#[derive(Default)]
+pub struct Drawn {
+    right: Vec<bool>,
+    kept: bool,
+}
+
+impl Drawn {
+    fn share(&self, rows: impl ExactSizeIterator<Item = usize>) -> f64 {
+        let count = rows.len() as f64;
+        rows.filter(|row| self.right[*row]).count() as f64 / count
+    }
+}
+
+impl Metric for Drawn {
+    const ID: &'static str = "drawn";
+    type Options = ();
+    type Input = Text;
+
+    fn new((): ()) -> Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
+        let right = batch
+            .iter()
+            .map(|(found, mut right)| right.any(|right| right == found));
+        self.right.extend(right);
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.right.extend(other.right);
+    }
+
+    fn compute(&self) -> Scores {
+        Scores::one("drawn", self.share(0..self.right.len())).and("rows", self.right.len() as f64)
+    }
+
+    fn keep_examples(&mut self) -> bool {
+        self.kept = true;
+        true
+    }
+
+    fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
+        ensure!(self.kept, Unsupported, "no row was kept");
+        let share = |draw: &[u32]| self.share(draw.iter().map(|row| *row as usize));
+        Ok(draws.iter().map(|draw| vec![share(draw)]).collect())
+    }
+}
+
 register!(
+    metric: Drawn,
     metric: AnyOf,
     metric: SameTokens,
     metric: SameLength,

@@ -71,10 +71,13 @@ fn interval<T: Number>(mut scores: Vec<T>, mean: Mean) -> Confidence {
     }
 }
 
-/// The scores in single precision, if they all are.
+/// The scores in single precision, if they were computed in it: then all have room in it, and
+/// some need its last bits, which shares of a power of two do not.
 fn singles(scores: &[f64]) -> Option<Vec<f32>> {
     let single = |score: &f64| Some(*score as f32).filter(|single| f64::from(*single) == *score);
-    scores.iter().map(single).collect()
+    let singles: Vec<f32> = scores.iter().map(single).collect::<Option<_>>()?;
+    let full = |single: &f32| single.to_bits() & 0x3f != 0;
+    singles.iter().any(full).then_some(singles)
 }
 
 fn pairwise_mean<T: Number>(scores: &[T]) -> T {

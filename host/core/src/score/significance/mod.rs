@@ -26,27 +26,31 @@ use random::{Bits, Random};
 const BATCH: usize = 1 << 22;
 
 /// What is to be found out beside the scores; nothing by default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Significance {
     /// Draws for confidence intervals and for the paired bootstrap; `None`: no intervals.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resamples: Option<usize>,
     /// A system to test the others against.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
     /// Where all draws come from.
     pub seed: u64,
 }
 
 /// A system to test the others against.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Baseline {
     /// What it predicted.
     pub predictions: PathBuf,
     /// The test.
+    #[serde(flatten)]
     pub test: PairedTest,
 }
 
 /// A test of whether two systems differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "test", rename_all = "lowercase")]
 pub enum PairedTest {
     /// On [`Significance::resamples`] draws, of both systems the same.
     Bootstrap,
@@ -84,7 +88,7 @@ type Drawn = Vec<Vec<f64>>;
 
 impl Significance {
     /// Whether metrics have to keep examples.
-    pub(super) fn is_asked(&self) -> bool {
+    pub fn is_asked(&self) -> bool {
         self.resamples.is_some() || self.baseline.is_some()
     }
 
