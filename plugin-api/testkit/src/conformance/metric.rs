@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tenon_plugin_api::metric::{Input, Metric, Scores};
+use tenon_plugin_api::resample::{Draws, Resampling};
 use tenon_plugin_api::values::{ValueKind, Values};
 use tenon_plugin_api::{ErrorCode, Result};
 
@@ -22,7 +23,8 @@ pub fn metric<M: Metric>() {
 
 /// Checks a metric: its declarations; that it can begin, see nothing, see empty batches; that the
 /// result does not depend on how examples are batched or shared among workers; that wrong batches
-/// are errors, and leave it usable; that its scores have unique names.
+/// are errors, and leave it usable; that its scores have unique names; that, if it scores draws of
+/// examples, the draw of all of them has the scores of all.
 ///
 /// Inputs are made up for each kind that it reads, with two classes and with three; it may refuse
 /// one of the two (as a metric of binary labels does), with an error.
@@ -84,6 +86,42 @@ fn all_of<M: Metric>(bench: &Bench<M>, predictions: &Values, references: &Values
     same("an empty batch, against nothing", &Ok(empty), &nothing);
     let one = bench.scores(&pick(predictions, [0]), &pick(references, [0]));
     crate::ok(one, "the scores of a single example");
+    draws(bench, predictions, references, scores);
+}
+
+/// All examples, drawn once each from a metric and another that was merged into it.
+#[track_caller]
+fn draws<M: Metric>(bench: &Bench<M>, predictions: &Values, references: &Values, scores: &Scores) {
+    let mut drawn = bench.fresh();
+    if !crate::ok(drawn.keep_examples(), "keeping examples") {
+        let error = drawn.resample(Draws::new(&[0], 1, Resampling::Bootstrap));
+        crate::error(error, "a draw from a metric that keeps no examples");
+        return;
+    }
+    let (count, third) = (predictions.len(), predictions.len() / 3);
+    let mut other = bench.fresh();
+    crate::ok(other.keep_examples(), "keeping examples");
+    for (metric, rows) in [(&mut drawn, 0..third), (&mut other, third..count)] {
+        let (p, r) = (pick(predictions, rows.clone()), pick(references, rows));
+        crate::ok(metric.update(&p, &r), "examples to draw from");
+    }
+    crate::ok(drawn.merge(other), "merging kept examples");
+    let all: Vec<u32> = (0..count as u32).chain(0..count as u32).collect();
+    // Reference implementations may draw with replacement in single precision.
+    for (how, tolerance) in [(Resampling::Exchange, 1e-12), (Resampling::Bootstrap, 1e-5)] {
+        let found = crate::ok(drawn.resample(Draws::new(&all, count, how)), "two draws");
+        assert!(
+            found.len() == 2 && found[0] == found[1],
+            "equal draws differ: {found:?}"
+        );
+        let expected = scores.as_slice().iter().map(|score| score.value);
+        for (value, expected) in found[0].iter().zip(expected) {
+            assert!(
+                close(*value, expected, tolerance),
+                "the draw of all examples: expected {expected}, found {value}"
+            );
+        }
+    }
 }
 
 fn names(id: &str, scores: &Scores) {
