@@ -109,11 +109,11 @@ impl<M: Measure> Corpus<M> {
     pub fn update(&mut self, batch: Pairs<'_, Text>) -> Result<()> {
         let counted =
             services::parallel_chunks(batch.len(), STRETCH, |rows| self.count(batch, rows));
+        if let Some(row) = counted.iter().find_map(|counted| counted.fault) {
+            let segment = self.segments + row as u64 + 1;
+            return Err(Error::data(format!("segment {segment} has no reference")));
+        }
         for counted in counted {
-            if let Some(row) = counted.fault {
-                let segment = self.segments + row as u64 + 1;
-                return Err(Error::data(format!("segment {segment} has no reference")));
-            }
             self.add(
                 &counted.sums,
                 counted.scores,
@@ -154,7 +154,8 @@ impl<M: Measure> Corpus<M> {
     /// # Errors
     /// Statistics were not kept.
     pub fn resample(&self, draws: Draws<'_>) -> Result<Vec<Vec<f64>>> {
-        let Some(kept) = &self.kept else {
+        let all = self.segments as usize * self.measure.width();
+        let Some(kept) = self.kept.as_ref().filter(|kept| kept.len() == all) else {
             return Err(Error::unsupported("the segments were not kept"));
         };
         let score = |draw: &[u32]| match (self.level, draws.how()) {
