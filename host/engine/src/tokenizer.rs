@@ -59,6 +59,15 @@ impl HostTokenizer for RunTokenizer {
         Ok(self.tokenizer.decode_target(ids, skip_special_tokens)?)
     }
 
+    fn chat(
+        &self,
+        messages: &[api::Message],
+        add_generation_prompt: bool,
+    ) -> tenon_plugin_api::Result<String> {
+        let text = self.tokenizer.chat(messages, add_generation_prompt)?;
+        text.ok_or_else(api::no_chat_template)
+    }
+
     fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_id(token)
     }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tenon_core::config::Report;
+use tenon_core::data::TokenizerError;
 use tenon_core::registry::{EngineError, PluginError};
 use tenon_core::request::exit;
 use tenon_core::score::ScoreError;
+use tenon_core::tokenizer::train::TrainError;
 use thiserror::Error;
 
 /// Why a command failed.
@@ -24,6 +26,12 @@ pub enum Failure {
     /// Files cannot be scored.
     #[error(transparent)]
     Score(ScoreError),
+    /// A tokenizer cannot be read, or refuses a text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A tokenizer cannot be trained.
+    #[error(transparent)]
+    TrainTokenizer(#[from] TrainError),
     /// A folder that was named is none of a run.
     #[error(
         "{}: {problem}\n  help: name a run file, or the folder that `tenon train` made of one",

@@ -16,6 +16,7 @@ mod plugin;
 mod predict;
 mod run_file;
 mod score;
+mod tokenizer;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -76,6 +77,8 @@ enum Command {
     Score(score::ScoreArgs),
     Check(check::CheckArgs),
     #[command(subcommand)]
+    Tokenizer(tokenizer::TokenizerCommand),
+    #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -108,6 +111,7 @@ fn run(command: Command, output: &Output) -> Result<i32, Failure> {
         Command::Merge(args) => merge::run(&args, output),
         Command::Score(args) => score::run(&args, output),
         Command::Check(args) => check::run(&args, output),
+        Command::Tokenizer(command) => tokenizer::run(&command, output),
         Command::Plugin(command) => plugin::run(&command, output),
         Command::Config(command) => config::run(&command, output),
         Command::Completions(args) => Ok(completions::run(&args)),

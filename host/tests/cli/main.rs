@@ -6,4 +6,5 @@ mod place;
 mod plugins;
 mod score;
 mod text;
+mod tokenizer;
 mod translation;

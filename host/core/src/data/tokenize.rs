@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use sha2::Digest;
+use tenon_plugin_api::tokenizer::Message;
 use tokenizers::utils::parallelism;
 use tokenizers::utils::truncation::{TruncationParams, TruncationStrategy, truncate_encodings};
 use tokenizers::{Encoding as HfEncoding, PostProcessor};
 
 use crate::hex;
-use crate::tokenizer::{Detokenizer, Files, Side, Sides, load};
+use crate::tokenizer::{ChatTemplate, Detokenizer, Files, Side, Sides, load};
 
 /// Which text loses tokens where both are too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,16 @@ pub struct Encoding {
 /// Errors of tokenizers.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
+    /// A chat template that is broken, or refuses a conversation.
+    #[error("{}: the chat template{}: {problem}", path.display(), line.map_or_else(String::new, |line| format!(", line {line}")))]
+    Chat {
+        /// The file that it stands in.
+        path: PathBuf,
+        /// The line of the template.
+        line: Option<usize>,
+        /// What is wrong.
+        problem: String,
+    },
     /// A file beside a tokenizer that is not read as JSON.
     #[error("{}: not a JSON object: {problem}", path.display())]
     NotJson {
@@ -170,6 +181,7 @@ pub trait Tokenize: Send + Sync {
 /// collation pads.
 pub struct HfTokenizer {
     sides: Sides,
+    chat: Option<ChatTemplate>,
     /// Special tokens by role.
     roles: Vec<(String, u32)>,
     vocab_size: usize,
@@ -220,12 +232,17 @@ impl HfTokenizer {
             };
             roles.extend(id.map(|id| (role.to_owned(), id)));
         }
+        let chat = ChatTemplate::find(&files)?;
         let mut digest = files.digest;
+        if let Some(chat) = &chat {
+            digest.update(chat.source());
+        }
         for (role, id) in &roles {
             digest.update(format!("{role}\0{id}\0"));
         }
         Ok(Self {
             sides,
+            chat,
             roles,
             vocab_size,
             fingerprint: hex(&digest.finalize()),
@@ -258,6 +275,21 @@ impl HfTokenizer {
         text.map_err(|error| failed("decode tokens", &*error))
     }
 
+    /// A conversation as text; `None` without a chat template. With `add_generation_prompt` it ends
+    /// where the assistant's next turn begins.
+    ///
+    /// # Errors
+    /// The template is broken, or refuses the conversation.
+    pub fn chat(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<Option<String>, TokenizerError> {
+        let chat = self.chat.as_ref();
+        chat.map(|chat| chat.render(messages, add_generation_prompt))
+            .transpose()
+    }
+
     /// What it is made of, for people.
     pub fn describe(&self) -> serde_json::Value {
         let side = &self.sides.source;
@@ -278,6 +310,7 @@ impl HfTokenizer {
             "roles": roles,
             "special": side.special().into_iter().map(|(id, token)| serde_json::json!({"id": id, "token": token})).collect::<Vec<_>>(),
             "parts": side.parts(),
+            "chat_template": self.chat.as_ref().map(|chat| format!("{} characters", chat.source().chars().count())),
             "fingerprint": self.fingerprint,
         })
     }

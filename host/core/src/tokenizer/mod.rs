@@ -7,17 +7,20 @@
 //! sentencepiece/   SentencePiece models
 //! side.rs          text to ids and back
 //! detokenize.rs    ids to text, token by token
+//! chat.rs          conversations to text
 //! train/           from texts to tokenizer.json: count.rs, then bpe.rs or unigram/, then files.rs
 //! ```
 
 pub mod train;
 
+mod chat;
 mod detokenize;
 mod files;
 mod load;
 mod sentencepiece;
 mod side;
 
+pub(crate) use chat::ChatTemplate;
 pub use detokenize::Detokenizer;
 pub(crate) use files::Files;
 pub(crate) use load::{Sides, load};

@@ -1,5 +1,6 @@
 //! Tokenizers: trained ones, held against those of other programs on the same text.
 
+mod chat;
 mod detokenize;
 mod hostile;
 mod sentencepiece;

@@ -28,6 +28,7 @@ pub struct TextSource<'a> {
 pub(super) struct Counts {
     /// Words in the order of their counts, the most frequent first, then by their letters.
     pub words: Vec<(String, u64)>,
+    pub rows: u64,
     pub texts: u64,
     pub bytes: u64,
     /// Words in all.
@@ -155,6 +156,7 @@ pub(super) fn count(
     words.sort_unstable_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
     Ok(Counts {
         words,
+        rows: done,
         texts,
         bytes,
         total,

@@ -36,16 +36,16 @@ pub enum TrainError {
         problem: String,
     },
     /// The columns hold no text.
-    #[error("there is no text to learn from: {texts} rows were read, and {columns} held none")]
+    #[error("there is no text to learn from: {rows} rows were read, and {columns} held none")]
     NoText {
         /// Rows that were read.
-        texts: u64,
+        rows: u64,
         /// The columns, for the message.
         columns: String,
     },
     /// A vocabulary that cannot hold what it must.
     #[error(
-        "a vocabulary of {vocab_size} is too small: {kind} needs {needed} of the text and {special} special tokens; \
+        "a vocabulary of {vocab_size} is too small: {kind} needs {needed} and {special} special tokens; \
          ask for at least {}",
         needed.1 + special
     )]
@@ -171,7 +171,7 @@ pub fn train(
             }
         }
         return Err(TrainError::NoText {
-            texts: counts.texts,
+            rows: counts.rows,
             columns: columns.join(", "),
         });
     }
@@ -203,12 +203,15 @@ pub fn train(
         }
         Kind::WordPiece => {
             let start = bpe::Start::of_words(&special, &alphabet, &counts.words);
-            fits(Needed("first and later characters", start.letters()))?;
+            fits(Needed(
+                "first and later characters of the text",
+                start.letters(),
+            ))?;
             let found = bpe::merge(&counts.words, start, spec, watch)?;
             files::Model::WordPiece(found)
         }
         Kind::Unigram => {
-            fits(Needed("characters", alphabet.chars.len()))?;
+            fits(Needed("characters of the text", alphabet.chars.len()))?;
             let room = spec.vocab_size - special.len();
             let pieces = unigram::train(&counts.words, &alphabet, room, watch)?;
             files::Model::Unigram(pieces)
@@ -219,7 +222,7 @@ pub fn train(
             if let Err(place) = chars.binary_search(&'\n') {
                 chars.insert(place, '\n');
             }
-            fits(Needed("characters", chars.len()))?;
+            fits(Needed("characters of the text", chars.len()))?;
             files::Model::Char(chars)
         }
     };
