@@ -159,7 +159,7 @@ impl Session {
             .as_ref()
             .map(folder_of)
             .transpose()?;
-        let config = pretrained
+        let mut config = pretrained
             .as_deref()
             .map(read_config)
             .transpose()?
@@ -172,6 +172,8 @@ impl Session {
         let mut options = model_options(&settings.model.component, &component.schema, &config);
         if pretrained.is_none() {
             facts::fit(&mut options, &component.schema, &tokenizer);
+            // What it was built of goes into its own config.json, by which it is built again.
+            config.extend(options.clone());
         }
         let facts = facts::of(&component, &options, &config, &tokenizer);
         let OpenTask {
