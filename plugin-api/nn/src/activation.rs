@@ -1,7 +1,12 @@
 //! Activation functions by the names that Hugging Face configurations use.
 
+mod gated;
+
 use tch::{TchError, Tensor};
 use tenon_plugin_api::Options;
+
+use crate::attention::is_fusable;
+use crate::bridge::{Incoming, needs_grad, record};
 
 /// The activation function of a feed-forward layer, as `hidden_act` and its like name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Options)]
@@ -89,6 +94,24 @@ impl Activation {
     /// # Errors
     /// Shapes that do not fit, and those of libtorch.
     pub fn gated(self, gate: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
+        let silu = matches!(self, Self::Silu | Self::Swish);
+        if silu && gate.size() == x.size() && is_fusable(gate) && is_fusable(x) {
+            return fused(gate, x);
+        }
         self.forward(gate)?.f_mul(x)
     }
+}
+
+/// `silu(gate)·x` in one pass.
+fn fused(gate: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
+    let recorded = needs_grad(&[gate, x]);
+    let saved_gate = gate.detach().f_contiguous()?;
+    let saved_x = x.detach().f_contiguous()?;
+    let output = gated::forward(&saved_gate, &saved_x)?;
+    if !recorded {
+        return Ok(output);
+    }
+    record(&[gate, x], output, move |Incoming { gradient, .. }| {
+        gated::backward(&gradient.f_contiguous()?, &saved_gate, &saved_x)
+    })
 }

@@ -4,6 +4,7 @@
 //! (Ba et al. 2016, equations 3–4).
 
 mod kernel;
+mod rms;
 
 use tch::{Device, Kind, TchError, Tensor};
 use tenon_plugin_api::Result;
@@ -153,8 +154,28 @@ impl RmsNorm {
                 "rms norm of {width}: expected […, n·{width}], found {shape:?}"
             )));
         }
-        self.composed(&x.f_reshape([-1, width])?)?
-            .f_view(shape.as_slice())
+        let rows = x.f_reshape([-1, width])?;
+        let fusable = |x: &Tensor| x.device() == Device::Cpu && x.kind() == Kind::Float;
+        let normed = if fusable(x) && fusable(&self.weight) {
+            self.fused(&rows)
+        } else {
+            self.composed(&rows)
+        };
+        normed?.f_view(shape.as_slice())
+    }
+
+    fn fused(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let inputs = [x, &self.weight];
+        let recorded = needs_grad(&inputs);
+        let saved = x.detach().f_contiguous()?;
+        let weight = self.weight.detach().f_contiguous()?;
+        let (output, roots) = rms::forward(&saved, &weight, self.eps as f32)?;
+        if !recorded {
+            return Ok(output);
+        }
+        record(&inputs, output, move |Incoming { gradient, needed }| {
+            rms::backward(&gradient.f_contiguous()?, &saved, &weight, &roots, &needed)
+        })
     }
 
     fn composed(&self, x: &Tensor) -> Result<Tensor, TchError> {

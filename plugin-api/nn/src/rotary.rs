@@ -5,7 +5,12 @@
 //! permuted against the paper's. The variants of [`Scaling`] stretch the angles for contexts longer than those of
 //! the training. All are computed in float32 by libtorch, in the order in which `transformers` computes them.
 
+mod kernel;
+
 use tch::{Device, Kind, TchError, Tensor};
+
+use crate::attention::{is_fusable, rows as whole_rows};
+use crate::bridge::{Incoming, needs_grad, record};
 
 /// Turns queries and keys by their positions.
 #[derive(Debug)]
@@ -168,6 +173,9 @@ impl Turns {
         if found != rows || width % (2 * half) != 0 {
             return Err(self.misfit(x));
         }
+        if is_fusable(x) && is_fusable(&self.cos) {
+            return self.fused(x);
+        }
         let heads = width / (2 * half);
         let x = x.f_reshape([rows, heads, 2, half])?;
         let (a, b) = (x.f_select(2, 0)?, x.f_select(2, 1)?); // [rows, heads, dim/2]
@@ -177,6 +185,19 @@ impl Turns {
             b.f_mul(&cos)?.f_add(&a.f_mul(&sin)?)?,
         ];
         Tensor::f_stack(&turned, 2)?.f_view([rows, width])
+    }
+
+    fn fused(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let recorded = needs_grad(&[x]);
+        let (cos, sin) = (self.cos.shallow_clone(), self.sin.shallow_clone());
+        let output = kernel::turn(&whole_rows(&x.detach())?, &cos, &sin, false)?;
+        if !recorded {
+            return Ok(output);
+        }
+        record(&[x], output, move |Incoming { gradient, .. }| {
+            let back = kernel::turn(&whole_rows(&gradient)?, &cos, &sin, true)?;
+            Ok(vec![Some(back)])
+        })
     }
 
     fn misfit(&self, x: &Tensor) -> TchError {

@@ -1,7 +1,10 @@
 //! The fused kernels against the same computation by libtorch's operations, and the masks of dropout.
 
 use tch::{Device, Kind, Tensor};
-use tenon_nn::{Attention, Dropout, LayerNorm, Linear, Packing, Sight, Spans};
+use tenon_nn::{
+    Activation, Attention, Dropout, LayerNorm, Linear, Packing, RmsNorm, Rotary, Scaling, Sight,
+    Spans,
+};
 
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
@@ -319,4 +322,49 @@ fn masks_do_not_depend_on_the_number_of_threads() {
     };
     assert_eq!(draw(1), draw(2));
     assert_eq!(draw(1), draw(5));
+}
+
+#[test]
+fn rms_norm_equals_libtorch_in_rows_and_in_heads() {
+    for (rows, heads, width) in [(5, 1, 384), (70, 3, 40), (33, 2, 7)] {
+        let inputs = [random(&[rows, heads * width]), random(&[width])];
+        check(&inputs, |x| {
+            let norm = RmsNorm {
+                weight: x[1].shallow_clone(),
+                eps: 1e-5,
+            };
+            norm.forward(&x[0]).expect("a norm")
+        });
+    }
+}
+
+/// Also of queries that lie within a wider product.
+#[test]
+fn rotary_positions_equal_libtorch() {
+    let rotary = Rotary::new(20, 10_000.0, Scaling::Default).expect("rotary positions");
+    let positions = [0, 3, 77, 1, 2000, 5, 6];
+    check(&[random(&[7, 100])], |x| {
+        let turns = rotary.at(&positions, x[0].kind(), Device::Cpu);
+        let turns = turns.expect("turns");
+        turns.apply(&x[0].narrow(1, 10, 60)).expect("turned")
+    });
+    let turns = rotary
+        .at(&positions, Kind::Float, Device::Cpu)
+        .expect("turns");
+    let error = turns.apply(&random(&[7, 30])).expect_err("half a head");
+    assert!(error.to_string().contains("heads·20"), "{error}");
+}
+
+#[test]
+fn gated_activations_equal_libtorch() {
+    for activation in [Activation::Silu, Activation::GeluNew, Activation::Relu] {
+        let inputs = [random(&[70, 40]) * 9.0, random(&[70, 40])];
+        check(&inputs, |x| activation.gated(&x[0], &x[1]).expect("gated"));
+    }
+    let far = Tensor::from_slice(&[-200.0_f32, -88.0, 0.0, 88.0, 200.0]);
+    let gated = Activation::Silu
+        .gated(&far, &far.ones_like())
+        .expect("gated");
+    let expected = far.to_kind(Kind::Double).silu();
+    close("far from 0", &gated, &expected);
 }

@@ -21,13 +21,14 @@ pub(super) struct Saved {
     rstd: Vec<f32>,
 }
 
-struct Rows {
+/// A contiguous tensor's memory, by rows of its last dimension.
+pub(super) struct Rows {
     start: SharedMut<f32>,
     hidden: usize,
 }
 
 impl Rows {
-    fn of(x: &Tensor) -> Self {
+    pub fn of(x: &Tensor) -> Self {
         Self {
             start: SharedMut(x.data_ptr().cast()),
             hidden: x.size().last().copied().unwrap_or(0) as usize,
@@ -37,7 +38,7 @@ impl Rows {
     /// # Safety
     /// The row exists, and nobody else writes it meanwhile.
     #[inline(always)]
-    unsafe fn row<'a>(&self, row: usize) -> &'a mut [f32] {
+    pub unsafe fn row<'a>(&self, row: usize) -> &'a mut [f32] {
         // SAFETY: the caller's.
         unsafe { self.start.slice(row * self.hidden, self.hidden) }
     }

@@ -1,0 +1,98 @@
+//! How fast a GPT-2 with random weights writes greedily, and learns.
+//!
+//! ```text
+//! cargo run --release -p tenon-gpt2 --example speed -- [tiny|small] [threads] [write|train|all]
+//! ```
+//!
+//! `tiny` has 4 layers of 192 and 2048 words, `small` the sizes of GPT-2's 124 M. Times are the best of several.
+
+use std::time::Instant;
+
+use tenon_gpt2::Gpt2;
+use tenon_plugin_api::Result;
+use tenon_plugin_api::cache::Cache;
+use tenon_plugin_api::host::ModelHandle;
+use tenon_plugin_api::model::Forward;
+use tenon_plugin_api::tch::{self, Device, Kind, Tensor};
+use tenon_plugin_api::tensor::TensorMap;
+use tenon_testkit::model::{Weights, model};
+
+const PROMPT: i64 = 16;
+const NEW: i64 = 64;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let argument = |at: usize, default: &str| arguments.get(at).cloned().unwrap_or(default.into());
+    let tiny = argument(0, "tiny") == "tiny";
+    tch::set_num_threads(argument(1, "2").parse().unwrap_or(2));
+    let what = argument(2, "all");
+    let options = match tiny {
+        true => serde_json::json!({
+            "vocab_size": 2048, "n_positions": 256, "n_embd": 192, "n_layer": 4, "n_head": 6,
+        }),
+        false => serde_json::json!({}),
+    };
+    let weights = Weights::seeded(1).head("causal-lm", 0);
+    let gpt2 = model::<Gpt2>(options, &weights);
+    let vocab = if tiny { 2048 } else { 50257 };
+    if what != "train" {
+        for rows in [1, 4, 16] {
+            let mut best = f64::INFINITY;
+            for _ in 0..if tiny { 9 } else { 5 } {
+                best = best.min(tch::no_grad(|| write(&gpt2, rows, vocab))?);
+            }
+            let tokens = (rows * NEW) as f64;
+            println!("writing {rows:>2} rows: {:>8.1} tokens/s", tokens / best);
+        }
+    }
+    if what != "write" {
+        train(
+            &gpt2,
+            &weights,
+            vocab,
+            if tiny { [16, 128] } else { [2, 256] },
+        )?;
+    }
+    Ok(())
+}
+
+fn write(gpt2: &ModelHandle, rows: i64, vocab: i64) -> Result<f64> {
+    let ids = Tensor::randint(vocab, [rows, PROMPT], (Kind::Int64, Device::Cpu));
+    let forward = Forward::new(false, 0);
+    let began = Instant::now();
+    let mut cache = Cache::new(vec![0; rows as usize], rows, PROMPT + NEW)?;
+    let inputs = TensorMap::new().with("input_ids", ids);
+    let mut outputs = gpt2.prefill(&inputs, &mut cache, &forward)?;
+    cache.advance(PROMPT)?;
+    for _ in 1..NEW {
+        let next = outputs.require("logits")?.argmax(1, false);
+        let inputs = TensorMap::new().with("input_ids", next);
+        outputs = gpt2.step(&inputs, &mut cache, &forward)?;
+        cache.advance(1)?;
+    }
+    Ok(began.elapsed().as_secs_f64())
+}
+
+fn train(gpt2: &ModelHandle, weights: &Weights, vocab: i64, [batch, time]: [i64; 2]) -> Result<()> {
+    let mut best = f64::INFINITY;
+    for step in 0..5 {
+        let ids = Tensor::randint(vocab, [batch, time], (Kind::Int64, Device::Cpu));
+        let inputs = TensorMap::new()
+            .with("input_ids", ids.shallow_clone())
+            .with("labels", ids.roll([-1], [1]));
+        let began = Instant::now();
+        let outputs = gpt2.forward(&inputs, &Forward::new(true, step))?;
+        let (sum, count) =
+            tenon_nn::cross_entropy(outputs.require("logits")?, &ids.reshape([-1]), 0.0)?;
+        (sum / count).f_backward()?;
+        best = best.min(began.elapsed().as_secs_f64());
+        for parameter in weights.parameters() {
+            let _ = weights.parameter(&parameter.name).grad().zero_();
+        }
+    }
+    println!(
+        "training {batch} x {time}: {:>8.1} tokens/s forward and backward",
+        (batch * time) as f64 / best
+    );
+    Ok(())
+}
