@@ -44,7 +44,8 @@ pub struct EditSimilarity {
 
 impl Metric for EditSimilarity {
     const ID: &'static str = "edit-similarity";
-    const ABOUT: &'static str = "1 less the share of characters to edit, per character";
+    const ABOUT: &'static str =
+        "Share of characters that need no edit on the way from a text to its reference";
     type Options = EditSimilarityOptions;
     type Input = Text;
 

@@ -27,7 +27,7 @@ pub struct Perplexity {
 
 impl Metric for Perplexity {
     const ID: &'static str = "perplexity";
-    const ABOUT: &'static str = "Perplexity of a language model, with bits per byte and per token";
+    const ABOUT: &'static str = "Perplexity and bits per byte, from `[negative log-likelihood, tokens, bytes]` of each example";
     type Options = ();
     type Input = NumberList;
 

@@ -130,6 +130,10 @@ impl Metric for Rouge {
     }
 
     fn keep_examples(&mut self) -> bool {
+        // With a bootstrap of its own, the score is not the mean of the examples'.
+        if self.options.bootstrap_samples > 0 {
+            return false;
+        }
         self.kept.keep();
         true
     }
