@@ -34,6 +34,9 @@ const TOKENIZER_FILES: [&str; 12] = [
     "target.spm",
 ];
 
+/// What a pretrained folder says of generation.
+const GENERATION_CONFIG: &str = "generation_config.json";
+
 /// Writes the result: an adapter folder if the PEFT method has one, else a model folder. Returns
 /// whether it is an adapter.
 ///
@@ -99,6 +102,13 @@ pub fn write_model(session: &Session, path: &Path) -> Result<()> {
                 params.map(|param| (param.name.clone(), &param.tensor)),
             )?;
         }
+        // how to write with it, of which training changes nothing
+        let generation = session.pretrained.as_deref();
+        let generation = generation.map(|pretrained| pretrained.join(GENERATION_CONFIG));
+        if let Some(file) = generation.filter(|file| file.is_file()) {
+            fs::copy(&file, folder.join(GENERATION_CONFIG))
+                .with_context(|| format!("copying {}", file.display()))?;
+        }
         let source = trained::place(
             &session.settings,
             session.found.tokenizer.as_ref(),
@@ -148,7 +158,8 @@ fn config(session: &Session) -> Map<String, Value> {
         config.insert("id2label".into(), Value::Object(by_id));
         config.insert("label2id".into(), Value::Object(by_name));
     }
-    if let Some(head) = &session.task_info.head {
+    let head = session.task_info.head.as_ref();
+    if let Some(head) = head.filter(|head| head.num_labels > 0) {
         config.insert("num_labels".into(), json!(head.num_labels));
         if let Some(problem) = &head.problem_type {
             config.insert("problem_type".into(), json!(problem));
