@@ -8,6 +8,33 @@ use std::process::Command;
 
 /// A model folder that is always there, in place of one that the demo fetches.
 const MODEL: &str = "model.pretrained=\"tests/fixtures/bert/gelu\"";
+/// Data that is always there, in place of what the user brings.
+const STAND_INS: [(&str, &str); 6] = [
+    (
+        "debian-synopsis-t5.toml",
+        "data.train=\"tests/fixtures/sum/debian-synopsis.jsonl\"",
+    ),
+    (
+        "multi30k-en-de.toml",
+        "data.train=\"tests/fixtures/mt/udhr-en-de.tsv\"",
+    ),
+    (
+        "multi30k-en-de.toml",
+        "data.validation=\"tests/fixtures/mt/udhr-en-de.tsv\"",
+    ),
+    (
+        "shakespeare-gpt.toml",
+        "data.train=\"tests/fixtures/lm/hamlet.txt\"",
+    ),
+    (
+        "shakespeare-gpt.toml",
+        "data.validation=\"tests/fixtures/lm/hamlet.txt\"",
+    ),
+    (
+        "squad-minilm.toml",
+        "data.train=\"tests/fixtures/qa/joints.json\"",
+    ),
+];
 /// Data with a text and a label.
 const DATA: [&str; 2] = [
     "data.train=\"tests/fixtures/cls/movie-train.jsonl\"",
@@ -91,10 +118,13 @@ fn run_files_pass_the_check() {
                 .contains(&format!("tenon train configs/{name}")),
             "{name} does not begin with the command that runs it"
         );
-        check(&path, &["--set", MODEL]);
+        let stand_ins = STAND_INS.iter().filter(|(file, _)| *file == name);
+        let data = stand_ins.flat_map(|(_, data)| ["--set", *data]);
+        let options: Vec<&str> = ["--set", MODEL].into_iter().chain(data).collect();
+        check(&path, &options);
         checks += 1;
         for profile in profiles(&text) {
-            check(&path, &["--set", MODEL, "--profile", profile]);
+            check(&path, &[&options[..], &["--profile", profile]].concat());
             checks += 1;
         }
     }
