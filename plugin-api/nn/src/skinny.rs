@@ -262,15 +262,16 @@ unsafe fn dot_tile<V: Vector, const R: usize, const C: usize>(
         let next = C * job.stride; // where the next tile's weights lie
         for at in (from..to).step_by(V::WIDTH) {
             let weights: [V; C] = std::array::from_fn(|c| V::load(w[c].add(at)));
-            if row == 0 {
+            // a single row leaves the processor time to do it by itself
+            if R > 1 && row == 0 {
                 for w in w {
                     V::prefetch(w.wrapping_add(next + at));
                 }
             }
             for r in 0..R {
                 let x = V::load(x[r].add(at));
-                for c in 0..C {
-                    sums[r][c] = x.mul_add(weights[c], sums[r][c]);
+                for (sum, weight) in sums[r].iter_mut().zip(weights) {
+                    *sum = x.mul_add(weight, *sum);
                 }
             }
         }
@@ -332,13 +333,13 @@ unsafe fn sum_tile<V: Vector, const R: usize, const C: usize>(
         let out: [*mut f32; R] =
             std::array::from_fn(|r| job.out.add((row + r) * job.width + column));
         let mut sums = [[V::splat(0.0); C]; R];
-        for r in 0..R {
-            for c in 0..C {
+        for (sums, out) in sums.iter_mut().zip(out) {
+            for (c, sum) in sums.iter_mut().enumerate() {
                 let at = c * V::WIDTH;
                 if from > 0 {
-                    sums[r][c] = V::load(out[r].add(at));
+                    *sum = V::load(out.add(at));
                 } else if !job.bias.is_null() {
-                    sums[r][c] = V::load(job.bias.add(column + at));
+                    *sum = V::load(job.bias.add(column + at));
                 }
             }
         }
@@ -352,15 +353,15 @@ unsafe fn sum_tile<V: Vector, const R: usize, const C: usize>(
             }
             for r in 0..R {
                 let x = V::splat(*x[r].add(at));
-                for c in 0..C {
-                    sums[r][c] = x.mul_add(weights[c], sums[r][c]);
+                for (sum, weight) in sums[r].iter_mut().zip(weights) {
+                    *sum = x.mul_add(weight, *sum);
                 }
             }
             weight = weight.add(job.stride);
         }
-        for r in 0..R {
-            for c in 0..C {
-                sums[r][c].store(out[r].add(c * V::WIDTH));
+        for (sums, out) in sums.iter().zip(out) {
+            for (c, sum) in sums.iter().enumerate() {
+                sum.store(out.add(c * V::WIDTH));
             }
         }
     }

@@ -22,9 +22,11 @@ pub const SEQUENCES: &str = "sequence-classification";
 /// What heads differ by.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadOptions {
+    /// The whole name of the word embeddings' weight.
+    pub words: &'static str,
     /// Deviation of new weights.
     pub std: f64,
-    /// Whether the language-model head shares its weight with the word embeddings.
+    /// Whether the language-model head shares its weight with the word embeddings, unless the weights have two.
     pub tied: bool,
     /// The token that does not count as a sequence's last.
     pub padding: Option<i64>,
@@ -58,7 +60,7 @@ impl Head {
         };
         Ok(match asked.kind.as_str() {
             TOKENS if options.tied => Self::Tokens(Linear {
-                weight: words.shallow_clone(),
+                weight: build.tied("lm_head.weight", options.words, &words.size())?,
                 bias: None,
             }),
             TOKENS => {

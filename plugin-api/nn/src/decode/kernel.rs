@@ -262,8 +262,8 @@ unsafe fn dot<V: Vector, const C: usize>(
         let mut sums = [V::splat(0.0); C];
         for at in (0..whole).step_by(V::WIDTH) {
             let q = V::load(q.add(at));
-            for c in 0..C {
-                sums[c] = q.mul_add(V::load(keys[c].add(at)), sums[c]);
+            for (sum, key) in sums.iter_mut().zip(keys) {
+                *sum = q.mul_add(V::load(key.add(at)), *sum);
             }
         }
         std::array::from_fn(|c| {
@@ -291,12 +291,12 @@ unsafe fn weighted<V: Vector, const C: usize>(
         for (time, weight) in (from..).zip(weights) {
             let values = job.values.add(job.at(row, head, time, own) + column);
             let weight = V::splat(*weight);
-            for c in 0..C {
-                sums[c] = weight.mul_add(V::load(values.add(c * V::WIDTH)), sums[c]);
+            for (c, sum) in sums.iter_mut().enumerate() {
+                *sum = weight.mul_add(V::load(values.add(c * V::WIDTH)), *sum);
             }
         }
-        for c in 0..C {
-            sums[c].store(out.add(column + c * V::WIDTH));
+        for (c, sum) in sums.iter().enumerate() {
+            sum.store(out.add(column + c * V::WIDTH));
         }
     }
 }

@@ -96,6 +96,7 @@ impl Config {
     /// What the head needs to know.
     pub(crate) fn head(&self) -> HeadOptions {
         HeadOptions {
+            words: "transformer.wte.weight",
             std: self.initializer_range,
             tied: self.tie_word_embeddings,
             padding: self.pad_token_id,

@@ -39,7 +39,7 @@ struct Linears<'a> {
 }
 
 impl Linears<'_> {
-    fn new(&self, name: &str, role: &str, shape: [i64; 2], biased: bool) -> Result<SiteLinear> {
+    fn make(&self, name: &str, role: &str, shape: [i64; 2], biased: bool) -> Result<SiteLinear> {
         let build = self.build.sub(name);
         let linear = match biased {
             true => Linear::new(&build, shape[0], shape[1], self.std)?,
@@ -65,10 +65,10 @@ impl Block {
             attention_norm: norm("input_layernorm")?,
             attention: Attention::new(config, number, &build.sub("self_attn"))?,
             norm: norm("post_attention_layernorm")?,
-            gate: linears.new("gate_proj", "gate", [hidden, inner], biased)?,
-            up: linears.new("up_proj", "intermediate", [hidden, inner], biased)?,
+            gate: linears.make("gate_proj", "gate", [hidden, inner], biased)?,
+            up: linears.make("up_proj", "intermediate", [hidden, inner], biased)?,
             activation: config.hidden_act,
-            down: linears.new("down_proj", "output", [inner, hidden], biased)?,
+            down: linears.make("down_proj", "output", [inner, hidden], biased)?,
             site: OutputSite::new(&mlp, "feed_forward_sublayer", number, hidden)?,
         })
     }
@@ -106,9 +106,9 @@ impl Attention {
         };
         let norm = |name: &str| RmsNorm::new(&build.sub(name), dim, config.rms_norm_eps);
         Ok(Self {
-            query: linears.new("q_proj", "query", [hidden, wide], biased)?,
-            key: linears.new("k_proj", "key", [hidden, narrow], biased)?,
-            value: linears.new("v_proj", "value", [hidden, narrow], biased)?,
+            query: linears.make("q_proj", "query", [hidden, wide], biased)?,
+            key: linears.make("k_proj", "key", [hidden, narrow], biased)?,
+            value: linears.make("v_proj", "value", [hidden, narrow], biased)?,
             head_norms: match config.model_type {
                 Family::Qwen3 => Some([norm("q_norm")?, norm("k_norm")?]),
                 _ => None,
@@ -117,7 +117,7 @@ impl Attention {
             decode: Decode::new(&number.to_string(), heads, (dim as f64).powf(-0.5))
                 .grouped(kv_heads, config.window(number)),
             dropout: config.attention_dropout,
-            output: linears.new("o_proj", "attention_output", [wide, hidden], output_biased)?,
+            output: linears.make("o_proj", "attention_output", [wide, hidden], output_biased)?,
             site: OutputSite::new(&build.sub("output"), "attention_sublayer", number, hidden)?,
         })
     }

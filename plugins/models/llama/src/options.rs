@@ -229,6 +229,7 @@ impl Config {
     /// What the head needs to know.
     pub(crate) fn head(&self) -> HeadOptions {
         HeadOptions {
+            words: "model.embed_tokens.weight",
             std: self.initializer_range,
             tied: self.tie_word_embeddings,
             padding: self.pad_token_id,

@@ -67,7 +67,8 @@ impl RopeParameters {
             return Ok(Scaling::Default);
         };
         let need = |name: &str, value: Option<f64>| {
-            value.with_context(|| format!("building llama: rope_type {kind:?} needs `{name}`"))
+            let kind = format!("{kind:?}").to_lowercase();
+            value.with_context(|| format!("building llama: rope_type {kind} needs `{name}`"))
         };
         let original = self.original_max_position_embeddings.unwrap_or(positions) as f64;
         let grown = self.factor.unwrap_or(positions as f64 / original);
