@@ -2,7 +2,8 @@
 //!
 //! Layers are plain structs that hold parameters and compute: a model is read in its own `forward`. Shapes are
 //! written `[tokens, hidden]`; *packed* tokens are those of all sequences one after the other, without padding.
-//! On the CPU in float32 attention and residual norms run in fused kernels with a backward pass of their own.
+//! On the CPU in float32 attention, norms, positions and losses run in fused kernels with a backward pass of their
+//! own, and products of few rows at the speed of memory.
 
 mod activation;
 pub mod attention;
