@@ -1,9 +1,11 @@
 //! What differs between languages.
 
-use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::sync::LazyLock;
 
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use tenon_plugin_api::metric::prelude::*;
+use tree_sitter::Node;
 
 use super::{comments, docstrings};
 
@@ -19,7 +21,7 @@ pub enum Language {
 }
 
 /// Words that weighted n-grams prefer.
-pub type Keywords = HashSet<&'static str>;
+pub type Keywords = FxHashSet<&'static str>;
 
 // The lists of codebleu 0.7.0 (MIT).
 static PYTHON: LazyLock<Keywords> = LazyLock::new(|| words(include_str!("keywords/python.txt")));
@@ -30,17 +32,80 @@ fn words(list: &'static str) -> Keywords {
     list.split_whitespace().collect()
 }
 
-/// The nodes of a language's trees that move values.
-#[derive(Clone, Copy, Debug)]
-pub struct Flow {
+/// What a kind of node is to the flow of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Comment,
+    /// A string, which is one token with all that is in it.
+    Text,
+    Identifier,
+    Comma,
+    Block,
     /// A declaration with a name and perhaps a value.
-    pub definition: &'static str,
-    /// Whether its name and value are its two children instead of fields.
-    pub by_position: bool,
-    pub assignments: &'static [&'static str],
-    pub increment: &'static str,
-    /// A loop over the elements of something, and its fields for the element and for the whole.
-    pub for_each: (&'static str, &'static str, &'static str),
+    Definition,
+    Assignment,
+    /// The variables of a comprehension in Python.
+    ForIn,
+    Increment,
+    If,
+    /// A branch after the first one, in Python.
+    ElseClause,
+    For,
+    /// A loop over the elements of something.
+    ForEach,
+    While,
+    /// Where a loop declares its variable.
+    LocalDeclaration,
+    Else,
+    Other,
+}
+
+/// What a language's kinds of nodes are, by their numbers.
+#[derive(Debug)]
+pub struct Kinds {
+    parts: Vec<Part>,
+    /// Hashes of the names: several numbers may share one.
+    hashes: Vec<u64>,
+    /// Whether the name has an "else" in it.
+    elses: Vec<bool>,
+}
+
+static PYTHON_KINDS: LazyLock<Kinds> = LazyLock::new(|| Kinds::of(Language::Python));
+static JAVA_KINDS: LazyLock<Kinds> = LazyLock::new(|| Kinds::of(Language::Java));
+static C_SHARP_KINDS: LazyLock<Kinds> = LazyLock::new(|| Kinds::of(Language::CSharp));
+
+impl Kinds {
+    fn of(language: Language) -> Self {
+        let grammar = language.grammar();
+        let name = |kind| grammar.node_kind_for_id(kind).unwrap_or_default();
+        let names: Vec<&str> = (0..grammar.node_kind_count() as u16).map(name).collect();
+        Self {
+            parts: names.iter().map(|name| language.part(name)).collect(),
+            hashes: names
+                .iter()
+                .map(|name| FxBuildHasher.hash_one(name))
+                .collect(),
+            elses: names.iter().map(|name| name.contains("else")).collect(),
+        }
+    }
+
+    /// What a node is.
+    pub fn part(&self, node: Node<'_>) -> Part {
+        // The kind of an error is none of the grammar's.
+        let part = self.parts.get(usize::from(node.kind_id()));
+        part.copied().unwrap_or(Part::Other)
+    }
+
+    /// A hash of the name of a node's kind.
+    pub fn hash(&self, node: Node<'_>) -> u64 {
+        let hash = self.hashes.get(usize::from(node.kind_id()));
+        hash.copied().unwrap_or_default()
+    }
+
+    /// Whether the name of a node's kind has an "else" in it.
+    pub fn has_else(&self, node: Node<'_>) -> bool {
+        self.elses.get(usize::from(node.kind_id())) == Some(&true)
+    }
 }
 
 impl Language {
@@ -71,30 +136,47 @@ impl Language {
         }
     }
 
-    /// The nodes that move values.
-    pub fn flow(self) -> Flow {
+    /// What the kinds of nodes are.
+    pub fn kinds(self) -> &'static Kinds {
         match self {
-            Self::Python => Flow {
-                definition: "default_parameter",
-                by_position: false,
-                assignments: &["assignment", "augmented_assignment", "for_in_clause"],
-                increment: "",
-                for_each: ("", "", ""),
-            },
-            Self::Java => Flow {
-                definition: "variable_declarator",
-                by_position: false,
-                assignments: &["assignment_expression"],
-                increment: "update_expression",
-                for_each: ("enhanced_for_statement", "name", "value"),
-            },
-            Self::CSharp => Flow {
-                definition: "variable_declarator",
-                by_position: true,
-                assignments: &["assignment_expression"],
-                increment: "postfix_unary_expression",
-                for_each: ("for_each_statement", "left", "right"),
-            },
+            Self::Python => &PYTHON_KINDS,
+            Self::Java => &JAVA_KINDS,
+            Self::CSharp => &C_SHARP_KINDS,
+        }
+    }
+
+    fn part(self, kind: &str) -> Part {
+        match (self, kind) {
+            (_, "comment") => Part::Comment,
+            (_, "string_literal" | "string" | "character_literal") => Part::Text,
+            (_, "identifier") => Part::Identifier,
+            (_, "if_statement") => Part::If,
+            (_, "for_statement") => Part::For,
+            (_, "while_statement") => Part::While,
+            (Self::Python, "default_parameter") => Part::Definition,
+            (Self::Python, "assignment" | "augmented_assignment") => Part::Assignment,
+            (Self::Python, "for_in_clause") => Part::ForIn,
+            (Self::Python, "elif_clause" | "else_clause") => Part::ElseClause,
+            (Self::Python, "block") => Part::Block,
+            (Self::Python, ",") => Part::Comma,
+            (Self::Python, _) => Part::Other,
+            (_, "variable_declarator") => Part::Definition,
+            (_, "assignment_expression") => Part::Assignment,
+            (_, "else") => Part::Else,
+            (_, "local_variable_declaration") => Part::LocalDeclaration,
+            (Self::Java, "update_expression") => Part::Increment,
+            (Self::Java, "enhanced_for_statement") => Part::ForEach,
+            (Self::CSharp, "postfix_unary_expression") => Part::Increment,
+            (Self::CSharp, "for_each_statement") => Part::ForEach,
+            _ => Part::Other,
+        }
+    }
+
+    /// The fields of an element and of the whole in a [`Part::ForEach`].
+    pub fn for_each_fields(self) -> (&'static str, &'static str) {
+        match self {
+            Self::CSharp => ("left", "right"),
+            _ => ("name", "value"),
         }
     }
 }

@@ -219,7 +219,7 @@ impl Parsed {
         let tree: Option<Tree> = parser.parse(&code, None);
         let tree = tree.ok_or_else(|| Error::new(ErrorCode::Other, "the parser gave no tree"))?;
         Ok(Self {
-            subtrees: syntax::subtrees(&tree),
+            subtrees: syntax::subtrees(&tree, language.kinds()),
             edges: flow::edges(&tree, &code, language),
             code,
         })

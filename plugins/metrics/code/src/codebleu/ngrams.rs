@@ -5,7 +5,7 @@
 //! words a keyword counts 1 and any other word 0.2. In the package it takes every reference for two
 //! words long, so that hardly any candidate is too short for it; so it does here.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::is_space;
 use super::language::Keywords;
@@ -173,7 +173,7 @@ impl NgramCounts {
 /// Numbers for the words of an example.
 #[derive(Default)]
 struct Words<'a> {
-    numbers: HashMap<&'a str, u32>,
+    numbers: FxHashMap<&'a str, u32>,
     text: Vec<&'a str>,
 }
 

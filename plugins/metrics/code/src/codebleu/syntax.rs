@@ -4,11 +4,13 @@
 //! with the fields that they fill. Here each subtree has a hash of the same, except in broken code,
 //! whose text also tells of hidden nodes and is hashed itself.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU16;
 
+use rustc_hash::{FxHashSet, FxHasher};
 use tree_sitter::{Node, Tree, TreeCursor};
+
+use super::language::Kinds;
 
 /// Writing the text of a node recurses, so that of deeper ones is not written: they are equal when
 /// what can be seen of them is.
@@ -28,7 +30,7 @@ struct Walk<'a> {
 }
 
 /// The hashes of all subtrees but leaves, and of the root.
-pub fn subtrees(tree: &Tree) -> Vec<u64> {
+pub fn subtrees(tree: &Tree, kinds: &Kinds) -> Vec<u64> {
     let mut walk = Walk {
         cursor: tree.walk(),
         waiting: Vec::new(),
@@ -41,7 +43,7 @@ pub fn subtrees(tree: &Tree) -> Vec<u64> {
             continue;
         }
         loop {
-            walk.end();
+            walk.end(kinds);
             if walk.cursor.goto_next_sibling() {
                 walk.open.push((walk.waiting.len(), 0));
                 break;
@@ -55,10 +57,10 @@ pub fn subtrees(tree: &Tree) -> Vec<u64> {
 
 impl Walk<'_> {
     /// Ends the node at the cursor.
-    fn end(&mut self) {
+    fn end(&mut self, kinds: &Kinds) {
         let (node, field) = (self.cursor.node(), self.cursor.field_id());
         let (from, height) = self.open.pop().unwrap_or_default();
-        let hash = hash(node, &self.waiting[from..], height);
+        let hash = hash(node, kinds, &self.waiting[from..], height);
         match self.open.last_mut() {
             Some((_, outer)) => *outer = (*outer).max(height + 1),
             None => self.all.push(hash),
@@ -78,19 +80,19 @@ impl Walk<'_> {
     }
 }
 
-fn hash(node: Node<'_>, inside: &[(Field, u64)], height: usize) -> u64 {
-    let mut hasher = DefaultHasher::new();
+fn hash(node: Node<'_>, kinds: &Kinds, inside: &[(Field, u64)], height: usize) -> u64 {
+    let mut hasher = FxHasher::default();
     if node.has_error() && height < HIGHEST {
         node.to_sexp().hash(&mut hasher);
     } else {
-        (node.is_named(), node.kind(), inside).hash(&mut hasher);
+        (node.is_named(), kinds.hash(node), inside).hash(&mut hasher);
     }
     hasher.finish()
 }
 
 /// How many subtrees of the reference the candidate has; each counts as often as it occurs.
 pub fn matched(candidate: &[u64], reference: &[u64]) -> u64 {
-    let candidate: HashSet<u64> = candidate.iter().copied().collect();
+    let candidate: FxHashSet<u64> = candidate.iter().copied().collect();
     reference
         .iter()
         .filter(|hash| candidate.contains(hash))

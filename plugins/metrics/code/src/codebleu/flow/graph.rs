@@ -3,14 +3,14 @@
 //! Walking over a tree in order, it knows of each variable where it last got its value: a use
 //! draws an edge from there. What a kind of statement does to that is in [`super::statements`].
 
-use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::rc::Rc;
 
-use tree_sitter::{Node, Tree};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tree_sitter::{Node, Tree, TreeCursor};
 
-use super::tokens::{Token, Tokens, is_token};
-use crate::codebleu::language::Flow;
+use super::tokens::{Token, Tokens};
+use crate::codebleu::language::{Kinds, Language, Part};
 
 /// How a value gets to a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,59 +51,54 @@ pub type States = Vec<Option<Rc<[u32]>>>;
 const MOST_STEPS: u32 = 1 << 20;
 
 /// What draws.
-pub struct Painter<'a> {
-    pub tokens: Tokens<'a>,
-    pub flow: Flow,
-    pub python: bool,
+pub struct Painter<'t> {
+    pub tokens: Tokens<'t>,
+    pub language: Language,
+    pub kinds: &'static Kinds,
+    cursor: TreeCursor<'t>,
     steps: u32,
 }
 
 /// The edges of a tree; `None` where the package fails to draw them.
-pub fn draw(tree: &Tree, code: &str, flow: Flow, python: bool) -> Option<Vec<Drawn>> {
-    let tokens = Tokens::of(tree.root_node(), code)?;
+pub fn draw(tree: &Tree, code: &str, language: Language) -> Option<Vec<Drawn>> {
+    let tokens = Tokens::of(tree.root_node(), code, language.kinds())?;
     let mut states = vec![None; tokens.names()];
     let mut painter = Painter {
         tokens,
-        flow,
-        python,
+        language,
+        kinds: language.kinds(),
+        cursor: tree.walk(),
         steps: 0,
     };
     painter.draw(tree.root_node(), &mut states)
 }
 
-impl Painter<'_> {
+impl<'t> Painter<'t> {
     /// The edges of a node, ordered by place; brings `states` up to date.
-    pub fn draw(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn draw(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
         self.steps += 1;
         if self.steps > MOST_STEPS {
             return None;
         }
-        if is_token(node) {
+        if self.tokens.is_token(node) {
             return self.token(node, states);
         }
-        let kind = node.kind();
-        let mut edges = if kind == self.flow.definition {
-            self.definition(node, states)?
-        } else if self.flow.assignments.contains(&kind) {
-            self.assignment(node, states)?
-        } else if kind == self.flow.increment {
-            self.increment(node, states)?
-        } else if kind == "if_statement" {
-            self.branches(node, states)?
-        } else if kind == "for_statement" {
-            self.for_loop(node, states)?
-        } else if kind == self.flow.for_each.0 {
-            self.for_each(node, states)?
-        } else if kind == "while_statement" {
-            self.while_loop(node, states)?
-        } else {
-            self.others(node, states)?
+        let mut edges = match self.kinds.part(node) {
+            Part::Definition => self.definition(node, states)?,
+            Part::Assignment => self.assignment(node, states)?,
+            Part::ForIn => self.for_in(node, states)?,
+            Part::Increment => self.increment(node, states)?,
+            Part::If => self.branches(node, states)?,
+            Part::For => self.for_loop(node, states)?,
+            Part::ForEach => self.for_each(node, states)?,
+            Part::While => self.while_loop(node, states)?,
+            _ => self.others(node, states)?,
         };
         edges.sort_by_key(|edge| edge.place);
         Some(edges)
     }
 
-    fn token(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
+    fn token(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
         let token = self.tokens.get(node)?;
         if !self.tokens.is_variable(node, token) {
             return Some(Vec::new());
@@ -115,40 +110,43 @@ impl Painter<'_> {
                 edge.from.push(token.name);
                 edge.from_places.extend(places.iter());
             }
-            None if node.kind() == "identifier" => *state = Some([token.place].into()),
+            None if self.kinds.part(node) == Part::Identifier => {
+                *state = Some([token.place].into())
+            }
             None => {}
         }
         Some(vec![edge])
     }
 
     /// Any other node: its children, in Python what binds the variables of a comprehension first.
-    fn others(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
-        let first = |child: &Node<'_>| self.python && child.kind() == "for_in_clause";
-        let (first, rest): (Vec<_>, Vec<_>) = children(node).into_iter().partition(first);
-        self.draw_all(first.into_iter().chain(rest), states)
+    fn others(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+        let mut children = self.children(node);
+        children.sort_by_key(|child| self.kinds.part(*child) != Part::ForIn);
+        self.draw_all(&children, states)
     }
 
-    pub fn draw_all<'t>(
-        &mut self,
-        nodes: impl IntoIterator<Item = Node<'t>>,
-        states: &mut States,
-    ) -> Option<Vec<Drawn>> {
+    /// The edges of several nodes.
+    pub fn draw_all(&mut self, nodes: &[Node<'t>], states: &mut States) -> Option<Vec<Drawn>> {
         let mut edges = Vec::new();
         for node in nodes {
-            edges.extend(self.draw(node, states)?);
+            edges.append(&mut self.draw(*node, states)?);
         }
         Some(edges)
     }
-}
 
-/// The children of a node.
-pub fn children(node: Node<'_>) -> Vec<Node<'_>> {
-    node.children(&mut node.walk()).collect()
+    /// The children of a node.
+    pub fn children(&mut self, node: Node<'t>) -> Vec<Node<'t>> {
+        node.children(&mut self.cursor).collect()
+    }
+
+    pub fn python(&self) -> bool {
+        self.language == Language::Python
+    }
 }
 
 /// The edges of a loop walked over twice: one for each place, name and relation.
 pub fn once(edges: Vec<Drawn>) -> Vec<Drawn> {
-    let mut at: HashMap<(u32, u32, Relation), usize> = HashMap::new();
+    let mut at: FxHashMap<(u32, u32, Relation), usize> = FxHashMap::default();
     let mut all: Vec<Drawn> = Vec::new();
     for edge in edges {
         let key = (edge.name, edge.place, edge.relation);
@@ -170,7 +168,7 @@ pub fn once(edges: Vec<Drawn>) -> Vec<Drawn> {
 
 /// Each element once, in the order of their first occurrence.
 pub fn union<T: Copy + Eq + Hash>(left: &[T], right: &[T]) -> Vec<T> {
-    let mut seen = HashSet::new();
+    let mut seen = FxHashSet::default();
     let both = left.iter().chain(right).copied();
     both.filter(|element| seen.insert(*element)).collect()
 }

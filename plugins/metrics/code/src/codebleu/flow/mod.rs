@@ -7,8 +7,7 @@ mod graph;
 mod statements;
 mod tokens;
 
-use std::collections::{HashMap, HashSet};
-
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use tree_sitter::Tree;
 
 use super::language::Language;
@@ -24,8 +23,7 @@ pub struct Edge {
 
 /// The edges of a tree; none where the package fails to draw them.
 pub fn edges(tree: &Tree, code: &str, language: Language) -> Vec<Edge> {
-    let Some(mut drawn) = graph::draw(tree, code, language.flow(), language == Language::Python)
-    else {
+    let Some(mut drawn) = graph::draw(tree, code, language) else {
         return Vec::new();
     };
     drawn.sort_by_key(|edge| edge.place);
@@ -34,7 +32,7 @@ pub fn edges(tree: &Tree, code: &str, language: Language) -> Vec<Edge> {
 
 /// Those that touch another.
 fn connected(drawn: Vec<Drawn>) -> Vec<Drawn> {
-    let mut touched = HashSet::new();
+    let mut touched = HashSet::default();
     for edge in drawn.iter().filter(|edge| !edge.from_places.is_empty()) {
         touched.insert(edge.place);
         touched.extend(&edge.from_places);
@@ -46,7 +44,7 @@ fn connected(drawn: Vec<Drawn>) -> Vec<Drawn> {
 
 /// One for each place.
 fn merged(drawn: &[Drawn]) -> Vec<Drawn> {
-    let mut at: HashMap<u32, usize> = HashMap::new();
+    let mut at: HashMap<u32, usize> = HashMap::default();
     let mut all: Vec<Drawn> = Vec::new();
     for edge in drawn {
         match at.get(&edge.place) {
@@ -70,7 +68,7 @@ fn merged(drawn: &[Drawn]) -> Vec<Drawn> {
 }
 
 fn normalized(drawn: &[Drawn]) -> Vec<Edge> {
-    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let mut numbers: HashMap<u32, u32> = HashMap::default();
     let mut number = |name: u32| {
         let next = numbers.len() as u32;
         *numbers.entry(name).or_insert(next)
@@ -88,7 +86,7 @@ fn normalized(drawn: &[Drawn]) -> Vec<Edge> {
 
 /// How many edges of the reference the candidate has; each of the candidate's counts once.
 pub fn matched(candidate: &[Edge], reference: &[Edge]) -> u64 {
-    let mut left: HashMap<&Edge, u64> = HashMap::new();
+    let mut left: HashMap<&Edge, u64> = HashMap::default();
     for edge in candidate {
         *left.entry(edge).or_default() += 1;
     }

@@ -6,16 +6,17 @@ use std::rc::Rc;
 
 use tree_sitter::Node;
 
-use super::graph::{Drawn, Painter, Relation, States, children, once};
+use super::graph::{Drawn, Painter, Relation, States, once};
 use super::tokens::Token;
+use crate::codebleu::language::{Language, Part};
 
-impl Painter<'_> {
+impl<'t> Painter<'t> {
     /// A name, perhaps with a value.
-    pub fn definition(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
-        let (name, value) = match (self.flow.by_position, &children(node)[..]) {
-            (true, [name, value]) => (Some(*name), Some(*value)),
-            (true, parts) => (parts.first().copied(), None),
-            (false, _) => (
+    pub fn definition(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+        let (name, value) = match (self.language, &self.children(node)[..]) {
+            (Language::CSharp, [name, value]) => (Some(*name), Some(*value)),
+            (Language::CSharp, parts) => (parts.first().copied(), None),
+            _ => (
                 node.child_by_field_name("name"),
                 node.child_by_field_name("value"),
             ),
@@ -35,22 +36,15 @@ impl Painter<'_> {
     }
 
     /// `left = right`.
-    pub fn assignment(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn assignment(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
         let right = node.child_by_field_name("right");
-        if self.python {
-            return match node.kind() {
-                "for_in_clause" => {
-                    let whole = *children(node).last()?;
-                    let element = node.child_by_field_name("left");
-                    self.bind(&[element], &[Some(whole)], states)
-                }
-                // A variable with a type and no value.
-                _ if right.is_none() => Some(Vec::new()),
-                _ => {
-                    let (left, right) = sides(node)?;
-                    self.bind(&left, &right, states)
-                }
-            };
+        if self.python() {
+            // A variable with a type and no value.
+            if right.is_none() {
+                return Some(Vec::new());
+            }
+            let (left, right) = self.sides(node)?;
+            return self.bind(&left, &right, states);
         }
         let left = node.child_by_field_name("left");
         let mut edges = self.draw(right?, states)?;
@@ -61,11 +55,18 @@ impl Painter<'_> {
         Some(edges)
     }
 
+    /// `for left in right` of a comprehension.
+    pub fn for_in(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+        let whole = *self.children(node).last()?;
+        let element = node.child_by_field_name("left");
+        self.bind(&[element], &[Some(whole)], states)
+    }
+
     /// Each on the left gets the value of its partner on the right.
     fn bind(
         &mut self,
-        left: &[Option<Node<'_>>],
-        right: &[Option<Node<'_>>],
+        left: &[Option<Node<'t>>],
+        right: &[Option<Node<'t>>],
         states: &mut States,
     ) -> Option<Vec<Drawn>> {
         let mut edges = Vec::new();
@@ -84,25 +85,25 @@ impl Painter<'_> {
     }
 
     /// `i++`.
-    pub fn increment(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn increment(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
         let names = self.tokens.variables(Some(node))?;
         names.iter().for_each(|name| set(states, *name));
         Some(each_from_each(&names, Relation::ComputedFrom, &names))
     }
 
     /// `if` with its branches: afterwards a variable may have its value from each.
-    pub fn branches(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn branches(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
         let before = states.clone();
         let mut ends = Vec::new();
         let mut edges = Vec::new();
         let (mut has_else, mut left_first) = (false, false);
-        for child in children(node) {
-            let kind = child.kind();
-            has_else |= kind.contains("else");
-            let first = if self.python {
-                !matches!(kind, "elif_clause" | "else_clause")
+        for child in self.children(node) {
+            let part = self.kinds.part(child);
+            has_else |= self.kinds.has_else(child);
+            let first = if self.python() {
+                part != Part::ElseClause
             } else {
-                left_first |= matches!(kind, "if_statement" | "else");
+                left_first |= matches!(part, Part::If | Part::Else);
                 !left_first
             };
             if first {
@@ -113,7 +114,7 @@ impl Painter<'_> {
                 ends.push(branch);
             }
         }
-        if !has_else || !self.python {
+        if !has_else || !self.python() {
             ends.push(before);
         }
         for (name, state) in states.iter_mut().enumerate() {
@@ -130,30 +131,33 @@ impl Painter<'_> {
     }
 
     /// `for` in Python, which binds elements, and elsewhere, which counts.
-    pub fn for_loop(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn for_loop(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
         let mut edges = Vec::new();
-        if self.python {
+        let parts = self.children(node);
+        if self.python() {
             for _ in 0..2 {
-                let (left, right) = sides(node)?;
+                let (left, right) = self.sides(node)?;
                 edges.extend(self.bind(&left, &right, states)?);
-                let body = children(node).last().copied();
-                if let Some(body) = body.filter(|body| body.kind() == "block") {
+                let body = parts.last().copied();
+                if let Some(body) = body.filter(|body| self.kinds.part(*body) == Part::Block) {
                     edges.extend(self.draw(body, states)?);
                 }
             }
             return Some(once(edges));
         }
-        let parts = children(node);
-        edges.extend(self.draw_all(parts.iter().copied(), states)?);
-        let declared = |part: &&Node<'_>| part.kind() != "local_variable_declaration";
-        let again = parts.iter().skip_while(declared).skip(1).copied();
-        edges.extend(self.draw_all(again, states)?);
+        edges.extend(self.draw_all(&parts, states)?);
+        let declared = |part: &Node<'t>| self.kinds.part(*part) == Part::LocalDeclaration;
+        let again = parts
+            .iter()
+            .position(declared)
+            .map_or(parts.len(), |at| at + 1);
+        edges.extend(self.draw_all(&parts[again..], states)?);
         Some(once(edges))
     }
 
     /// A loop over the elements of something.
-    pub fn for_each(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
-        let (_, name, value) = self.flow.for_each;
+    pub fn for_each(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+        let (name, value) = self.language.for_each_fields();
         let name = node.child_by_field_name(name);
         let value = node.child_by_field_name(value);
         let body = node.child_by_field_name("body");
@@ -170,30 +174,30 @@ impl Painter<'_> {
     }
 
     /// `while`.
-    pub fn while_loop(&mut self, node: Node<'_>, states: &mut States) -> Option<Vec<Drawn>> {
-        let parts = children(node);
-        let mut edges = self.draw_all(parts.iter().copied(), states)?;
-        edges.extend(self.draw_all(parts, states)?);
+    pub fn while_loop(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+        let parts = self.children(node);
+        let mut edges = self.draw_all(&parts, states)?;
+        edges.extend(self.draw_all(&parts, states)?);
         Some(once(edges))
+    }
+
+    /// The parts on both sides of a Python assignment or `for`, paired where there are as many.
+    fn sides(&mut self, node: Node<'t>) -> Option<Sides<'t>> {
+        let right = node.child_by_field_name("right")?;
+        let left = node.child_by_field_name("left")?;
+        let (mut lefts, mut rights) = (self.children(left), self.children(right));
+        lefts.retain(|part| self.kinds.part(*part) != Part::Comma);
+        rights.retain(|part| self.kinds.part(*part) != Part::Comma);
+        if lefts.len() != rights.len() || lefts.is_empty() {
+            (lefts, rights) = (vec![left], vec![right]);
+        }
+        let all = |side: Vec<Node<'t>>| side.into_iter().map(Some).collect();
+        Some((all(lefts), all(rights)))
     }
 }
 
-/// The parts on both sides of a Python assignment or `for`, paired where there are as many.
-#[allow(clippy::type_complexity, reason = "the two sides of a statement")]
-fn sides(node: Node<'_>) -> Option<(Vec<Option<Node<'_>>>, Vec<Option<Node<'_>>>)> {
-    let right = node.child_by_field_name("right")?;
-    let left = node.child_by_field_name("left")?;
-    let (mut lefts, mut rights) = (children(left), children(right));
-    lefts.retain(|part| part.kind() != ",");
-    rights.retain(|part| part.kind() != ",");
-    let paired = lefts.len() == rights.len() && !lefts.is_empty();
-    let (lefts, rights) = match paired {
-        true => (lefts, rights),
-        false => (vec![left], vec![right]),
-    };
-    let all = |side: Vec<_>| side.into_iter().map(Some).collect();
-    Some((all(lefts), all(rights)))
-}
+/// Both sides of a statement, part by part.
+type Sides<'t> = (Vec<Option<Node<'t>>>, Vec<Option<Node<'t>>>);
 
 fn each_from_each(names: &[Token], relation: Relation, values: &[Token]) -> Vec<Drawn> {
     let from = |name: &Token| {

@@ -1,19 +1,22 @@
 //! The tokens of code, by where they are.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
 use tree_sitter::{Node, TreeCursor};
+
+use crate::codebleu::language::{Kinds, Part};
 
 /// More levels than Python recurses into: there the package draws no edge.
 const DEEPEST: usize = 985;
 
 /// The tokens of a tree.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tokens<'a> {
+    kinds: &'static Kinds,
     /// By first and last byte, the place and the name. An empty token gives way to a later one.
-    at: HashMap<(usize, usize), Token>,
-    names: HashMap<Cow<'a, str>, u32>,
+    at: FxHashMap<(usize, usize), Token>,
+    names: FxHashMap<Cow<'a, str>, u32>,
     texts: Vec<Cow<'a, str>>,
 }
 
@@ -24,26 +27,22 @@ pub struct Token {
     pub name: u32,
 }
 
-/// Whether a node is a token: a leaf, or a string with all that is in it.
-pub fn is_token(node: Node<'_>) -> bool {
-    match node.kind() {
-        "comment" => false,
-        "string_literal" | "string" | "character_literal" => true,
-        _ => node.child_count() == 0,
-    }
-}
-
 impl<'a> Tokens<'a> {
     /// The tokens below `root`; `None` where the package fails.
-    pub fn of(root: Node<'_>, code: &'a str) -> Option<Self> {
+    pub fn of(root: Node<'_>, code: &'a str, kinds: &'static Kinds) -> Option<Self> {
         let lines: Vec<&str> = code.split('\n').collect();
-        let mut tokens = Self::default();
+        let mut tokens = Self {
+            kinds,
+            at: FxHashMap::default(),
+            names: FxHashMap::default(),
+            texts: Vec::new(),
+        };
         let mut cursor = root.walk();
         let mut place = 0;
         let mut depth = 0;
         loop {
             let node = cursor.node();
-            if is_token(node) {
+            if tokens.is_token(node) {
                 tokens.add(node, &lines, place)?;
                 place += 1;
             } else if cursor.goto_first_child() {
@@ -71,6 +70,15 @@ impl<'a> Tokens<'a> {
         Some(())
     }
 
+    /// Whether a node is a token: a leaf, or a string with all that is in it.
+    pub fn is_token(&self, node: Node<'_>) -> bool {
+        match self.kinds.part(node) {
+            Part::Comment => false,
+            Part::Text => true,
+            _ => node.child_count() == 0,
+        }
+    }
+
     /// How many texts there are.
     pub fn names(&self) -> usize {
         self.texts.len()
@@ -93,7 +101,7 @@ impl<'a> Tokens<'a> {
         let mut depth = 0;
         loop {
             let node = cursor.node();
-            if is_token(node) {
+            if self.is_token(node) {
                 let token = self.get(node)?;
                 if self.is_variable(node, token) {
                     variables.push(token);
