@@ -202,6 +202,9 @@ pub struct TaskInfo {
     /// Whether predictions are made record by record in [`Task::conclude`](crate::task::Task::conclude).
     #[serde(default)]
     pub concludes: bool,
+    /// Whether the task understands [`DataInfo::prompt`].
+    #[serde(default)]
+    pub promptable: bool,
     /// What the task wants of a decoding where the run file's `[generation]` says nothing, in its keys:
     /// `max_new_tokens`, `stop_strings`, …
     #[serde(default)]
@@ -254,6 +257,30 @@ pub struct DataInfo {
     /// The run's model.
     #[serde(default)]
     pub model: ModelFacts,
+    /// How records become prompts, where the run file says so; only told to tasks that say that they are
+    /// [`promptable`](TaskInfo::promptable).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptInfo>,
+}
+
+/// Zero- and few-shot prompting (Brown et al. 2020; Schick and Schütze 2021), as `[prompt]` of a run file asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptInfo {
+    /// A Jinja template over the columns of a record, with `answer` where the answer stands.
+    pub template: String,
+    /// The word that stands for each label; labels that are not here stand for themselves.
+    #[serde(default)]
+    pub verbalizers: std::collections::BTreeMap<String, String>,
+    /// Text between demonstrations, and before the prompt.
+    #[serde(default)]
+    pub separator: String,
+    /// Records of the training data, in the order in which they stand before each prompt: the texts of the task's
+    /// columns by name, labels as they are called.
+    #[serde(default)]
+    pub demonstrations: Vec<std::collections::BTreeMap<String, String>>,
+    /// Whether the scores of a prompt without content are taken off (Zhao et al. 2021).
+    #[serde(default)]
+    pub calibrate: bool,
 }
 
 /// How a parameter starts when no weights are loaded for it.

@@ -27,7 +27,7 @@ pub mod prelude {
     pub use crate::error::{Context as _, Error, ErrorCode, Result};
     pub use crate::info::{
         ColumnInfo, ColumnKind, DataInfo, FieldInfo, FieldKind, HeadInfo, MetricRequest,
-        ModelFacts, OutputInfo, PackInfo, Pad, TaskInfo,
+        ModelFacts, OutputInfo, PackInfo, Pad, PromptInfo, TaskInfo,
     };
     pub use crate::options::{Column, Options};
     pub use crate::record::{Example, Examples, Found, Record, Records};

@@ -21,6 +21,7 @@ use tenon_plugin_api::model::Forward;
 use crate::checkpoint::{self, Checkpoints};
 use crate::cuda;
 use crate::data::{Discovered, Splits};
+use crate::demonstrations;
 use crate::evaluate::{Evaluation, How, Stopped, evaluate};
 use crate::export::{self, Merge};
 use crate::part::{self, Part};
@@ -109,7 +110,7 @@ fn train_in(
         splits.get(Split::Train).is_some(),
         "the run file names no data.train"
     );
-    let mut found = splits.discover(&settings.data, &task.info.columns)?;
+    let mut found = discover(&splits, &settings, &task)?;
     found.tokenizer = trained::for_run(&settings, &splits, &task.info.columns, resume)?;
     phases.end("data");
     services::at(settings.run.seed, 0, 0);
@@ -357,6 +358,14 @@ fn config_labels(folder: &Path, task: &ComponentSettings) -> Option<Discovered> 
     })
 }
 
+/// What the data holds, and the examples that are shown from it.
+fn discover(splits: &Splits, settings: &RunSettings, task: &OpenTask) -> Result<Discovered> {
+    let columns = &task.info.columns;
+    let mut found = splits.discover(&settings.data, columns)?;
+    found.demonstrations = demonstrations::draw(settings, splits, columns, &found)?;
+    Ok(found)
+}
+
 /// A session with the chosen weights loaded.
 fn open_chosen(
     choice: Choice,
@@ -394,7 +403,7 @@ fn evaluate_run(
         EvaluateOn::Files(paths) => Splits::of_files(data, paths, &columns, Split::Test)?,
     };
     let session = open_chosen(choice, registry, |settings, task| {
-        splits.discover(&settings.data, &task.info.columns)
+        discover(&splits, settings, task)
     })?;
     let split = match request.on {
         EvaluateOn::Split(split) => split,
@@ -439,7 +448,7 @@ fn predict(request: &PredictRequest, registry: Arc<Registry>) -> Result<i32> {
     let choice = choose(&request.settings, &request.weights, &registry)?;
     let session = open_chosen(choice, registry, |settings, task| {
         let splits = Splits::open(&settings.data, &task.info.columns, settings.run.seed)?;
-        splits.discover(&settings.data, &task.info.columns)
+        discover(&splits, settings, task)
     })?;
     predict::run(&session, request)?;
     Ok(exit::OK)
@@ -456,7 +465,7 @@ fn merge(request: &MergeRequest, registry: Arc<Registry>, engine: &EngineRequest
     let choice = choose(&request.settings, &request.weights, &registry)?;
     let session = open_chosen(choice, registry, |settings, task| {
         let splits = Splits::open(&settings.data, &task.info.columns, settings.run.seed)?;
-        splits.discover(&settings.data, &task.info.columns)
+        discover(&splits, settings, task)
     })?;
     ensure!(
         session.peft.is_some(),

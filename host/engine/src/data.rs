@@ -17,6 +17,7 @@ use tenon_core::request::Split;
 use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
 use tenon_plugin_api::tensor::TensorMap;
 
+use crate::demonstrations::Demonstration;
 use crate::tokenizer::trained::Trained;
 
 /// The splits of a run's data; each holds different rows.
@@ -166,6 +167,9 @@ pub struct Discovered {
     /// Kinds of the columns that the task leaves open.
     #[serde(default)]
     pub kinds: BTreeMap<String, ColumnKind>,
+    /// Solved examples that come before every prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub demonstrations: Vec<Demonstration>,
     /// The tokenizer that was trained on it, before the run has a folder to keep it in.
     #[serde(skip)]
     pub tokenizer: Option<Trained>,

@@ -11,6 +11,7 @@ mod checkpoint;
 mod commands;
 mod cuda;
 mod data;
+mod demonstrations;
 mod encoder;
 mod evaluate;
 mod export;

@@ -17,7 +17,7 @@ use tenon_core::registry::Registry;
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::host::{MetricHandle, ModelHandle, PeftHandle, TaskHandle};
 use tenon_plugin_api::info::{
-    BuildInfo, DataInfo, ModelFacts, ModelInfo, ModelView, OutputInfo, TaskInfo,
+    BuildInfo, DataInfo, ModelFacts, ModelInfo, ModelView, OutputInfo, PromptInfo, TaskInfo,
 };
 use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::tensor::TensorMap;
@@ -128,6 +128,29 @@ pub fn device(setting: DeviceSetting) -> Result<Device> {
     })
 }
 
+/// How records become prompts, for a task that understands it.
+fn prompt(
+    settings: &RunSettings,
+    task: &TaskInfo,
+    found: &Discovered,
+) -> Result<Option<PromptInfo>> {
+    let Some(prompt) = &settings.prompt else {
+        return Ok(None);
+    };
+    ensure!(
+        task.promptable,
+        "[prompt]: the task `{}` makes its own inputs and knows no prompts",
+        settings.task.id
+    );
+    Ok(Some(PromptInfo {
+        template: prompt.template.clone(),
+        verbalizers: prompt.verbalizers.clone(),
+        separator: prompt.separator.clone(),
+        demonstrations: found.demonstrations.clone(),
+        calibrate: prompt.calibrate,
+    }))
+}
+
 /// The model's component.
 fn component(registry: &Registry, settings: &RunSettings) -> Result<ComponentInfo> {
     let wanted = &settings.model.component;
@@ -192,6 +215,7 @@ impl Session {
             kinds: found.kinds.clone(),
             max_length,
             model: facts.clone(),
+            prompt: prompt(&settings, &task.describe().map_err(StdError)?, &found)?,
         })
         .map_err(StdError)?;
         let task_info = task.describe().map_err(StdError)?;
@@ -375,6 +399,7 @@ impl Session {
             store
                 .params()
                 .iter()
+                .filter(|param| !param.is_buffer())
                 .map(|param| count(&param.tensor))
                 .sum(),
         )

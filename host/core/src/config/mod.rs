@@ -49,8 +49,8 @@ pub use report::{Code, Fault, Note, Report};
 pub use resolved::Resolved;
 pub use settings::{
     AllowedPlugin, Batch, ComponentSettings, DataSettings, Device, EvaluateSettings, HeldOut,
-    Length, MetricSettings, ModelSettings, PluginSettings, Pretrained, Rhythm, RunSection,
-    RunSettings, SelectBest, SourceSettings, TokenizerSettings, TokenizerTrainSettings,
+    Length, MetricSettings, ModelSettings, PluginSettings, Pretrained, PromptSettings, Rhythm,
+    RunSection, RunSettings, SelectBest, SourceSettings, TokenizerSettings, TokenizerTrainSettings,
     TrainSettings, Warmup,
 };
 pub use words::expected;

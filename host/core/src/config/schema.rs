@@ -9,7 +9,7 @@ use super::catalog::ComponentInfo;
 use super::options::RunFile;
 
 /// The tables of a run file, in order.
-pub(super) const SECTIONS: [&str; 12] = [
+pub(super) const SECTIONS: [&str; 13] = [
     "run",
     "plugins",
     "model",
@@ -21,6 +21,7 @@ pub(super) const SECTIONS: [&str; 12] = [
     "train",
     "evaluate",
     "generation",
+    "prompt",
     "processors",
 ];
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::options::{
     AllowOptions, DataFormat, DataOptions, Dtype, EvaluateOptions, Every, EveryWord, Generate,
     GenerationOptions, HeldOutOptions, Mode, OnBadRow, OneOrMany, PluginsOptions, Precision,
-    Resume, RunFile, RunOptions, Schedule, SourceOptions, Table, TrainOptions,
+    PromptOptions, Resume, RunFile, RunOptions, Schedule, SourceOptions, Table, TrainOptions,
 };
 use crate::data::FormatOptions;
 use crate::tokenizer::train::TrainSpec;
@@ -42,6 +42,9 @@ pub struct RunSettings {
     /// How a model writes text: what the run file sets of it.
     #[serde(default)]
     pub generation: GenerationOptions,
+    /// How records become prompts; `None`: they do not.
+    #[serde(default)]
+    pub prompt: Option<PromptSettings>,
     /// Processors of scores, in order.
     #[serde(default)]
     pub processors: Vec<ComponentSettings>,
@@ -325,6 +328,36 @@ pub struct EvaluateSettings {
     pub generate_limit: Option<u64>,
 }
 
+/// How records become prompts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptSettings {
+    /// Jinja over the columns, with `answer`.
+    pub template: String,
+    /// Label → word.
+    pub verbalizers: BTreeMap<String, String>,
+    /// Solved examples before each prompt.
+    pub shots: u32,
+    /// Whether each label has as many of them.
+    pub balanced: bool,
+    /// Text between examples.
+    pub separator: String,
+    /// Whether scores of a prompt without content are taken off.
+    pub calibrate: bool,
+}
+
+impl From<PromptOptions> for PromptSettings {
+    fn from(options: PromptOptions) -> Self {
+        Self {
+            template: options.template,
+            verbalizers: options.verbalizers,
+            shots: options.shots,
+            balanced: options.balanced,
+            separator: options.separator,
+            calibrate: options.calibrate,
+        }
+    }
+}
+
 /// What settings need to know that the options alone do not say.
 pub(super) struct Resolution {
     /// The components that `use` names, as found in the catalog: plugin and id.
@@ -374,6 +407,7 @@ impl RunSettings {
                 .collect(),
             evaluate: EvaluateSettings::new(&file.evaluate, train.batch),
             generation: file.generation,
+            prompt: file.prompt.map(Into::into),
             processors: (file.processors.into_iter().zip(resolution.processors))
                 .map(|(options, found)| component(found, options.options))
                 .collect(),

@@ -12,8 +12,11 @@
 //! for sequence classification with the same `problem_type`. The weight is the number of examples;
 //! where classes have weights, the sum of those of the references, as in
 //! `torch.nn.CrossEntropyLoss`.
+//!
+//! With `[prompt]` in the run file a language model is asked instead, and nothing is trained: see [`prompted`].
 
 mod options;
+mod prompted;
 mod task;
 
 #[cfg(test)]

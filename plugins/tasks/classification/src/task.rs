@@ -5,6 +5,7 @@ use tenon_plugin_api::task::prelude::*;
 use tenon_plugin_api::tch::Reduction;
 
 use crate::options::{Options, Problem};
+use crate::prompted::Prompted;
 
 /// The task.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Classification {
     /// One a class; empty when all are 1.
     class_weights: Vec<f32>,
     max_length: Option<usize>,
+    /// Asks a language model in place of a head.
+    prompted: Option<Prompted>,
 }
 
 impl Task for Classification {
@@ -37,6 +40,7 @@ impl Task for Classification {
             labels,
             class_weights,
             max_length,
+            prompted: None,
         })
     }
 
@@ -58,18 +62,31 @@ impl Task for Classification {
             Problem::Auto | Problem::SingleLabel => FieldKind::Int,
             Problem::MultiLabel | Problem::Regression => FieldKind::Float,
         };
-        TaskInfo {
-            columns,
-            head: Some(HeadInfo {
+        let head = match &self.prompted {
+            Some(prompted) => HeadInfo {
+                kind: prompted.head().to_owned(),
+                ..HeadInfo::default()
+            },
+            None => HeadInfo {
                 kind: "sequence-classification".to_owned(),
                 num_labels: self.num_labels(),
                 problem_type: problem_type(self.problem).map(str::to_owned),
-            }),
-            fields: vec![
+            },
+        };
+        let fields = match &self.prompted {
+            Some(_) => Prompted::fields(),
+            None => vec![
                 FieldInfo::token_ids("input_ids"),
                 FieldInfo::ints("token_type_ids", 0),
                 FieldInfo::stacked("labels", label_values),
             ],
+        };
+        TaskInfo {
+            columns,
+            head: Some(head),
+            fields,
+            promptable: true,
+            concludes: self.prompted.is_some(),
             output: OutputInfo {
                 kind: output_kind(self.problem).name().to_owned(),
                 labels: self.labels.clone(),
@@ -95,6 +112,18 @@ impl Task for Classification {
         }
         self.class_weights = class_weights(&self.options, &self.labels)?;
         self.max_length = max_length(self.options.max_length, data.max_length)?;
+        if let Some(prompt) = &data.prompt {
+            ensure!(
+                self.problem == Problem::SingleLabel,
+                Options,
+                "[prompt]: a prompt is answered with one label, and the problem is another"
+            );
+            let pair = self.options.text_pair.as_ref();
+            let texts = std::iter::once(&self.options.text).chain(pair);
+            let texts = texts.map(|column| column.name().to_owned()).collect();
+            let prompted = Prompted::new(data, prompt, texts, column, &self.labels)?;
+            self.prompted = Some(prompted);
+        }
         Ok(())
     }
 
@@ -104,6 +133,9 @@ impl Task for Classification {
         tokenizer: &Tokenizer<'_>,
         examples: &mut Examples,
     ) -> Result<()> {
+        if let Some(prompted) = &self.prompted {
+            return prompted.encode(record, tokenizer, examples);
+        }
         let options = &self.options;
         let text = record.text(&options.text)?;
         let pair = match &options.text_pair {
@@ -134,6 +166,11 @@ impl Task for Classification {
     }
 
     fn loss(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Loss> {
+        ensure!(
+            self.prompted.is_none(),
+            Unsupported,
+            "with [prompt] nothing is trained; leave it out to fine-tune"
+        );
         let labels = batch.require("labels")?;
         let logits = self.logits(outputs)?; // [batch, num_labels]
         let examples = logits.size()[0] as f64;
@@ -186,6 +223,9 @@ impl Task for Classification {
     }
 
     fn predict(&self, outputs: &TensorMap, batch: &TensorMap) -> Result<Predictions> {
+        if let Some(prompted) = &self.prompted {
+            return prompted.predict(outputs, batch);
+        }
         let logits = self.logits(outputs)?.f_detach()?; // [batch, num_labels]
         let labels = batch.get("labels");
         match self.problem {
@@ -214,6 +254,13 @@ impl Task for Classification {
                 predictions: Values::numbers(floats(&logits)?),
                 references: labels.map(floats).transpose()?.map(Values::numbers),
             }),
+        }
+    }
+
+    fn conclude(&self, records: Records<'_>, found: Found<'_>) -> Result<Predictions> {
+        match &self.prompted {
+            Some(prompted) => prompted.conclude(records, found),
+            None => bail!(Unsupported, "classification concludes of prompts only"),
         }
     }
 }

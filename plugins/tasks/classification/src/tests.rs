@@ -7,6 +7,8 @@ use tenon_plugin_api::record::RecordBatch;
 use tenon_plugin_api::task::prelude::*;
 use tenon_plugin_api::tokenizer::{HostTokenizer, SharedTokenizer};
 
+use tenon_testkit::Whitespace;
+
 use crate::{Classification, Options, Problem};
 
 /// Ids are word lengths; `[CLS]` is 101 and `[SEP]` 102.
@@ -416,4 +418,104 @@ fn refusals() {
         loss(&[&[0.0, 0.0]], &labelled(Tensor::from_slice(&[0_i64]))),
     );
     insta::assert_snapshot!(said);
+}
+
+/// Prompts for the labels `bad` and `good`, as the fields of examples.
+fn prompted(model: &str, prompt: PromptInfo, text: &str) -> Result<Vec<(Vec<i64>, Vec<i64>)>> {
+    let mut task = Classification::new(Options::from_json("{}").expect("options"))?;
+    let labels = ["bad", "good"].map(str::to_owned).to_vec();
+    task.prepare(&DataInfo {
+        labels: [("label".to_owned(), labels)].into(),
+        max_length: 12,
+        model: ModelFacts {
+            id: "model".to_owned(),
+            offers: vec![model.to_owned()],
+            ..ModelFacts::default()
+        },
+        prompt: Some(prompt),
+        ..DataInfo::default()
+    })?;
+    assert_eq!(task.describe().head.expect("a head").kind, model);
+    let tokenizer = Whitespace::new("it was great terrible so a film dull").shared();
+    let mut records = RecordBatch::new(1);
+    records.add("text", Values::text([text]), &[])?;
+    let mut examples = Examples::new();
+    task.encode(records.record(0), &tokenizer.as_tokenizer(), &mut examples)?;
+    let fields = |at| {
+        let field = |name| examples.ints(name, at).map(<[i64]>::to_vec).unwrap_or_default();
+        (field("input_ids"), field("labels"))
+    };
+    Ok((0..examples.len()).map(fields).collect())
+}
+
+fn prompt(template: &str) -> PromptInfo {
+    let words = [("bad", "terrible"), ("good", "great")];
+    let words = words.map(|(label, word)| (label.to_owned(), word.to_owned()));
+    PromptInfo {
+        template: template.to_owned(),
+        verbalizers: words.into(),
+        separator: " so ".to_owned(),
+        ..PromptInfo::default()
+    }
+}
+
+#[test]
+fn each_label_is_asked_for_where_the_answer_stands() {
+    let ids = |text: &str| {
+        let tokenizer = Whitespace::new("it was great terrible so a film dull").shared();
+        let how = Encode {
+            no_special_tokens: true,
+            ..Encode::default()
+        };
+        tokenizer.as_tokenizer().encode(text, &how).expect("ids").ids
+    };
+    let made = prompted("causal-lm", prompt("{{ text }} it was {{ answer }}"), "a film");
+    let made = made.expect("examples");
+    assert_eq!(made.len(), 2);
+    for ((input, labels), word) in made.iter().zip(["terrible", "great"]) {
+        let text = ids(&format!("a film it was {word}"));
+        assert!(input.ends_with(&text), "{input:?} {text:?}");
+        // The word is what comes after the token before it.
+        let asked: Vec<usize> = (0..labels.len()).filter(|at| labels[*at] != -100).collect();
+        assert_eq!(asked, [input.len() - 2]);
+        assert_eq!(labels[asked[0]], text[4]);
+    }
+
+    let solved = [("text", "dull"), ("label", "bad")];
+    let solved = solved.map(|(column, text)| (column.to_owned(), text.to_owned()));
+    let few = PromptInfo {
+        demonstrations: vec![solved.into()],
+        ..prompt("{{ text }} it was {{ answer }}")
+    };
+    let made = prompted("causal-lm", few.clone(), "a film").expect("examples");
+    let text = ids("dull it was terrible so a film it was great");
+    assert!(made[1].0.ends_with(&text), "{:?} {text:?}", made[1].0);
+    // What does not fit any more is not shown.
+    let long = "a film a film a film";
+    let made = prompted("causal-lm", few, long).expect("examples");
+    assert!(made[1].0.ends_with(&ids(&format!("{long} it was great"))));
+    assert!(made[1].0.len() <= 12);
+}
+
+#[test]
+fn prompts_that_cannot_be_asked_are_refused() {
+    let ends = prompt("{{ answer }} is what {{ text }} was");
+    let unknown = prompt("{{ txt }} {{ answer }}");
+    let open = prompt("{{ text }} {{ answer");
+    let nowhere = prompt("{{ text }} it was");
+    let mut label = prompt("{{ text }} {{ answer }}");
+    label.verbalizers.insert("goood".to_owned(), "fine".to_owned());
+    let cases = [
+        ("causal-lm", ends),
+        ("causal-lm", unknown),
+        ("causal-lm", open),
+        ("causal-lm", nowhere),
+        ("causal-lm", label),
+        ("encoder", prompt("{{ text }} {{ answer }}")),
+    ];
+    let lines = cases.map(|(model, prompt)| {
+        let error = prompted(model, prompt, "a film").expect_err("refused");
+        error.message().to_owned()
+    });
+    insta::assert_snapshot!("prompts_that_cannot_be_asked", lines.join("\n"));
 }

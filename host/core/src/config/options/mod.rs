@@ -15,6 +15,7 @@ mod generation;
 mod model;
 mod peft;
 mod plugins;
+mod prompt;
 mod run;
 mod task;
 mod tokenizer;
@@ -29,6 +30,7 @@ pub use generation::{EarlyStopping, GenerationOptions, NeverWord, ProcessorOptio
 pub use model::{Dtype, ModelOptions};
 pub use peft::PeftOptions;
 pub use plugins::{AllowOptions, AllowTable, PluginsOptions};
+pub use prompt::PromptOptions;
 pub use run::RunOptions;
 pub use task::{MetricOptions, TaskOptions};
 pub use tokenizer::{TokenizerOptions, TokenizerTrainOptions};
@@ -79,6 +81,8 @@ pub struct RunFile {
     /// How a model writes text, where the task asks for it.
     #[serde(default)]
     pub generation: GenerationOptions,
+    /// Zero- and few-shot prompting. Without this table records are what the task makes of them.
+    pub prompt: Option<PromptOptions>,
     /// Processors of plugins that change the scores of the next token, in this order, after those
     /// of `[generation]`.
     #[serde(default)]
