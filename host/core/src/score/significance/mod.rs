@@ -207,39 +207,51 @@ fn randomize(
     for metric in metrics {
         all.merge(metric)?;
     }
-    let rows = exchanges.rows;
-    for system in 1..compared.scores.len() {
-        let mut exceeding = vec![0; findings[system].len()];
-        let mut examples = Vec::new();
-        let mut tested = 0;
-        let mut trials = exchanges.exchanged.chunks_exact(rows);
-        for batch in batches(exchanges.trials, 2 * rows) {
-            examples.clear();
-            for exchanged in trials.by_ref().take(batch) {
-                for side in [true, false] {
-                    // Where the bit says so it is the baseline's example that stands on the first
-                    // side, and the system's on the second.
-                    let from = |is: bool| if is == side { 0 } else { system * rows };
-                    let rows = exchanged.iter().enumerate();
-                    examples.extend(rows.map(|(row, is)| (from(*is) + row) as u32));
-                }
-            }
-            let draws = Draws::new(&examples, rows, Resampling::Exchange);
-            let values = all.resample(draws)?;
-            for sides in values.chunks_exact(2) {
-                tested = sides[0].len().min(sides[1].len());
-                for (score, exceeding) in exceeding.iter_mut().enumerate().take(tested) {
-                    let apart = (sides[0][score] - sides[1][score]).abs();
-                    let difference = difference(&compared.scores, system, score);
-                    *exceeding += usize::from(apart > difference);
-                }
-            }
-        }
-        for (finding, exceeding) in findings[system].iter_mut().zip(exceeding).take(tested) {
+    for (system, findings) in findings.iter_mut().enumerate().skip(1) {
+        let differences: Vec<f64> = (0..findings.len())
+            .map(|score| difference(&compared.scores, system, score))
+            .collect();
+        let exceeding = exceeding(&all, exchanges, system, &differences)?;
+        for (finding, exceeding) in findings.iter_mut().zip(exceeding) {
             finding.p_value = Some(p_value(exceeding, exchanges.trials));
         }
     }
     Ok(())
+}
+
+/// In how many trials the first system and another lie farther apart than `differences`, by score;
+/// of the scores that have draws.
+fn exceeding(
+    all: &MetricHandle,
+    exchanges: &Exchanges,
+    system: usize,
+    differences: &[f64],
+) -> Result<Vec<usize>, Error> {
+    let rows = exchanges.rows;
+    let mut counts = vec![0; differences.len()];
+    let mut examples = Vec::new();
+    let mut trials = exchanges.exchanged.chunks_exact(rows);
+    for batch in batches(exchanges.trials, 2 * rows) {
+        examples.clear();
+        for exchanged in trials.by_ref().take(batch) {
+            for side in [true, false] {
+                // Where the bit says so it is the baseline's example that stands on the first
+                // side, and the system's on the second.
+                let from = |is: bool| if is == side { 0 } else { system * rows };
+                let rows = exchanged.iter().enumerate();
+                examples.extend(rows.map(|(row, is)| (from(*is) + row) as u32));
+            }
+        }
+        let draws = Draws::new(&examples, rows, Resampling::Exchange);
+        for sides in all.resample(draws)?.chunks_exact(2) {
+            counts.truncate(sides[0].len().min(sides[1].len()));
+            for (score, count) in counts.iter_mut().enumerate() {
+                let apart = (sides[0][score] - sides[1][score]).abs();
+                *count += usize::from(apart > differences[score]);
+            }
+        }
+    }
+    Ok(counts)
 }
 
 /// So many draws at a time.
