@@ -27,6 +27,15 @@ pub(crate) fn prefers_onednn() -> bool {
     false
 }
 
+/// How many rows to add to `rows` rows like those of `x`, so that oneDNN serves them; none where that does not pay.
+pub(crate) fn filler(x: &Tensor, rows: i64) -> i64 {
+    let gains = x.device() == Device::Cpu && x.kind() == Kind::Float && prefers_onednn();
+    match rows % ROWS {
+        rest if rest > 0 && rows > 3 * ROWS && gains => ROWS - rest,
+        _ => 0,
+    }
+}
+
 /// `x` `[…, in]` times the transpose of `weight` `[out, in]`, plus `bias` `[out]`: `[…, out]`.
 ///
 /// # Errors

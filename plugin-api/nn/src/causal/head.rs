@@ -13,6 +13,7 @@ use tenon_plugin_api::{Error, Result};
 
 use crate::linear::{Linear, SiteLinear};
 use crate::packing::Packing;
+use crate::product;
 
 /// The next token at each position.
 pub const TOKENS: &str = "causal-lm";
@@ -116,7 +117,7 @@ impl Head {
                 match labels {
                     Some(labels) => {
                         let labelled = packing.labelled(labels)?;
-                        decoder.forward(&hidden.f_index_select(0, &labelled)?)? // [n, vocab]
+                        at_rows(decoder, hidden, &labelled)? // [n, vocab]
                     }
                     None => packing.unpack(&decoder.forward(hidden)?)?, // [batch, time, vocab]
                 },
@@ -141,4 +142,20 @@ impl Head {
             ))),
         }
     }
+}
+
+/// `decoder` of the rows `wanted` `[n]` of `hidden`: `[n, vocab]`. It computes some more where products gain from row
+/// counts that recur.
+fn at_rows(decoder: &Linear, hidden: &Tensor, wanted: &Tensor) -> Result<Tensor> {
+    let count = wanted.size()[0];
+    let filler = product::filler(hidden, count);
+    let wanted = match filler {
+        0 => wanted.shallow_clone(),
+        filler => wanted.f_constant_pad_nd([0, filler])?,
+    };
+    let logits = decoder.forward(&hidden.f_index_select(0, &wanted)?)?;
+    Ok(match filler {
+        0 => logits,
+        _ => logits.f_narrow(0, 0, count)?,
+    })
 }

@@ -82,11 +82,14 @@ impl Block {
         let hidden = x.size()[1];
         let normed = self.attention_norm.forward(x)?;
         let fused = self.query_key_value.forward(&normed, forward)?; // [rows, 3·hidden]
-        let part = |number: i64| fused.f_narrow(1, number * hidden, hidden);
+        let parts = fused.f_split(hidden, 1)?;
+        let [q, k, v] = parts.as_slice() else {
+            bail!(Tensor, "gpt2: c_attn gave {:?}", fused.size());
+        };
         let context = reading.attend(
             &self.decode,
             &self.key_values,
-            [&part(0)?, &part(1)?, &part(2)?],
+            [q, k, v],
             self.attention_dropout,
             forward,
         )?;

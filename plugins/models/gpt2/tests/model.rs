@@ -118,3 +118,32 @@ fn refused_inputs() {
     };
     insta::assert_snapshot!(results.into_iter().map(refused).collect::<String>());
 }
+
+/// Where there are many labels, products are of a few more rows; nobody sees them, and no gradient comes of them.
+#[test]
+fn logits_and_gradients_of_many_labels() {
+    let (model, weights) = frozen::open::<Gpt2>("gpt2", "causal-lm", 0);
+    let ids = Tensor::arange(300, (Kind::Int64, Device::Cpu))
+        .remainder(37)
+        .reshape([10, 30]);
+    let labels = ids.masked_fill(&ids.eq(5), -100);
+    let places = labels.reshape([-1]).not_equal(-100).nonzero().reshape([-1]);
+    let forward = Forward::new(false, 0);
+    let inputs = TensorMap::new().with("input_ids", ids);
+    let logits = |inputs: &TensorMap| {
+        let outputs = model.forward(inputs, &forward).expect("a forward pass");
+        outputs.require("logits").expect("logits").shallow_clone()
+    };
+    let all = logits(&inputs).flatten(0, 1).index_select(0, &places);
+    let some = logits(&inputs.with("labels", labels));
+    assert!(places.size()[0] > 200 && places.size()[0] % 64 != 0);
+    let gradient = |logits: &Tensor| {
+        let words = weights.parameter("transformer.wte.weight");
+        logits.square().sum(Kind::Float).backward();
+        let gradient = words.grad().copy();
+        let _ = words.grad().zero_();
+        gradient
+    };
+    assert!(all.allclose(&some, 1e-5, 1e-5, false));
+    assert!(gradient(&all).allclose(&gradient(&some), 1e-4, 1e-3, false));
+}
