@@ -536,7 +536,7 @@ mod tests {
         let one = Tensor::ones([2], (Kind::Float, Device::Cpu));
         let (_folder, store) = store(&[("bias", &one)])?;
         let mut build = store.builder(Owner::Model);
-        build
+        let _ = build
             .param("bias", &[2], Init::Zeros, false)
             .map_err(StdError)?;
         assert_eq!(store.lock().infos().len(), 1);

@@ -96,6 +96,8 @@ pub struct Config {
     pub decoder_start_token_id: i64,
     /// Id of the token that ends a text.
     pub eos_token_id: Option<OneOrMany<i64>>,
+    /// Id of the token that a text of the greatest length ends with, whatever the model says.
+    pub forced_eos_token_id: Option<OneOrMany<i64>>,
 }
 
 impl Config {
@@ -214,15 +216,19 @@ impl Config {
             entries.push(("init_std", json!(std)));
         }
         if let Some(eos) = &self.eos_token_id {
-            let eos = eos.clone().into_vec();
-            let eos = if let [one] = eos[..] {
-                json!(one)
-            } else {
-                json!(eos)
-            };
-            entries.push(("eos_token_id", eos));
+            entries.push(("eos_token_id", one_or_many(eos)));
         }
+        // where it is not there, `transformers` forces token 0
+        let forced = self.forced_eos_token_id.as_ref().map(one_or_many);
+        entries.push(("forced_eos_token_id", json!(forced)));
         let owned = entries.into_iter();
         owned.map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
+
+fn one_or_many(ids: &OneOrMany<i64>) -> Value {
+    match ids.clone().into_vec().as_slice() {
+        [one] => json!(one),
+        all => json!(all),
     }
 }
