@@ -29,7 +29,7 @@ pub(crate) enum Rule {
 
 /// A part of a document ends, from this size on, at a line feed between two characters that are no
 /// white space: there tokenizers cut as well, so that the tokens are those of the whole.
-const PART: u64 = 64 << 10;
+const PART: u64 = 16 << 10;
 /// From this size on a part ends at any line feed.
 const PART_AT_LINE: u64 = 4 * PART;
 /// From this size on a part ends before any space.
