@@ -86,7 +86,11 @@ impl Prompted {
 
     /// The head that it needs.
     pub fn head(&self) -> &'static str {
-        if self.masked { "masked-lm" } else { "causal-lm" }
+        if self.masked {
+            "masked-lm"
+        } else {
+            "causal-lm"
+        }
     }
 
     /// Its fields. `answer` is never made: there is no loss to compute.
@@ -167,7 +171,11 @@ impl Prompted {
             };
             let (before, after) = self.around(&self.cells(text)?)?;
             let label = solved.get(&self.label).map_or("", String::as_str);
-            let word = self.info.verbalizers.get(label).map_or(label, String::as_str);
+            let word = self
+                .info
+                .verbalizers
+                .get(label)
+                .map_or(label, String::as_str);
             Ok(format!("{before}{word}{after}{}", self.info.separator))
         });
         shown.collect()
@@ -178,7 +186,11 @@ impl Prompted {
         let mut cells = cells.clone();
         cells.insert("answer", PLACE);
         let template = self.environment.get_template(NAME);
-        let filled = template.and_then(|template| template.render(Value::from_serialize(&cells)));
+        let filled = template.and_then(|template| {
+            template.render(Value::from_pairs(
+                cells.iter().map(|(name, text)| (*name, *text)),
+            ))
+        });
         let filled = filled.map_err(|error| {
             let known: Vec<&str> = cells.keys().copied().collect();
             Error::options(format!(
@@ -218,7 +230,12 @@ impl Prompted {
         let own = |(at, (start, end)): (usize, &(usize, usize))| {
             (*start < answer.end && *end > answer.start).then_some(begin + at)
         };
-        let places: Vec<usize> = encoding.offsets.iter().enumerate().filter_map(own).collect();
+        let places: Vec<usize> = encoding
+            .offsets
+            .iter()
+            .enumerate()
+            .filter_map(own)
+            .collect();
         ensure!(
             !places.is_empty(),
             Data,
@@ -228,7 +245,9 @@ impl Prompted {
         for at in places {
             if self.masked {
                 let mask = tokenizer.special("mask");
-                let mask = mask.context("the tokenizer has no mask token, which prompts for a masked model need")?;
+                let mask = mask.context(
+                    "the tokenizer has no mask token, which prompts for a masked model need",
+                )?;
                 labels[at] = std::mem::replace(&mut ids[at], i64::from(mask));
             } else if at > 0 {
                 labels[at - 1] = ids[at];
@@ -286,7 +305,10 @@ impl Prompted {
         let classes = self.words.len();
         let (mut ids, mut scores, mut references) = (Vec::new(), Vec::new(), Vec::new());
         for (row, record) in records.iter().enumerate() {
-            let asked: Vec<f64> = found.of(row).map(|at| found.values().number_at(at)).collect();
+            let asked: Vec<f64> = found
+                .of(row)
+                .map(|at| found.values().number_at(at))
+                .collect();
             let sets = if self.info.calibrate { 2 } else { 1 };
             ensure!(
                 asked.len() == classes * sets,

@@ -442,7 +442,12 @@ fn prompted(model: &str, prompt: PromptInfo, text: &str) -> Result<Vec<(Vec<i64>
     let mut examples = Examples::new();
     task.encode(records.record(0), &tokenizer.as_tokenizer(), &mut examples)?;
     let fields = |at| {
-        let field = |name| examples.ints(name, at).map(<[i64]>::to_vec).unwrap_or_default();
+        let field = |name| {
+            examples
+                .ints(name, at)
+                .map(<[i64]>::to_vec)
+                .unwrap_or_default()
+        };
         (field("input_ids"), field("labels"))
     };
     Ok((0..examples.len()).map(fields).collect())
@@ -467,9 +472,17 @@ fn each_label_is_asked_for_where_the_answer_stands() {
             no_special_tokens: true,
             ..Encode::default()
         };
-        tokenizer.as_tokenizer().encode(text, &how).expect("ids").ids
+        tokenizer
+            .as_tokenizer()
+            .encode(text, &how)
+            .expect("ids")
+            .ids
     };
-    let made = prompted("causal-lm", prompt("{{ text }} it was {{ answer }}"), "a film");
+    let made = prompted(
+        "causal-lm",
+        prompt("{{ text }} it was {{ answer }}"),
+        "a film",
+    );
     let made = made.expect("examples");
     assert_eq!(made.len(), 2);
     for ((input, labels), word) in made.iter().zip(["terrible", "great"]) {
@@ -504,7 +517,9 @@ fn prompts_that_cannot_be_asked_are_refused() {
     let open = prompt("{{ text }} {{ answer");
     let nowhere = prompt("{{ text }} it was");
     let mut label = prompt("{{ text }} {{ answer }}");
-    label.verbalizers.insert("goood".to_owned(), "fine".to_owned());
+    label
+        .verbalizers
+        .insert("goood".to_owned(), "fine".to_owned());
     let cases = [
         ("causal-lm", ends),
         ("causal-lm", unknown),
