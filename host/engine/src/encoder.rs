@@ -21,6 +21,9 @@ use crate::data::{cache_folder, file_column};
 use crate::evaluate::Stopped;
 use crate::services;
 
+/// Rows that are tried to learn which fields a task makes.
+const ROWS_TRIED: usize = 1024;
+
 /// A task with what it needs to encode records.
 pub struct TaskEncoder {
     task: Arc<TaskHandle>,
@@ -101,19 +104,20 @@ impl TaskEncoder {
         }
     }
 
-    /// Drops the fields that the task does not make of `record`, as those of labels when there
-    /// are none.
-    ///
-    /// # Errors
-    /// The record cannot be encoded.
-    pub fn only_fields_of(&mut self, record: &Record) -> Result<()> {
-        let batch = self
-            .batch(std::slice::from_ref(record))
-            .map_err(|error| anyhow::anyhow!(error.source))?;
-        let examples = self.made(&batch).map_err(StdError)?;
+    /// Drops the fields that the task does not make of the rows, as those of labels when there are none. The first
+    /// row of which it makes an example decides; what is wrong with those before it, encoding them all tells.
+    pub fn only_fields_of(&mut self, view: &View) {
+        let made = |row: usize| {
+            let record = view.get(row).ok()?;
+            let batch = self.batch(std::slice::from_ref(&record)).ok()?;
+            let examples = self.made(&batch).ok()?;
+            (!examples.is_empty()).then_some(examples)
+        };
+        let Some(examples) = (0..view.len().min(ROWS_TRIED)).find_map(made) else {
+            return;
+        };
         self.specs
             .retain(|spec| examples.fields().any(|field| field == spec.name));
-        Ok(())
     }
 
     /// Records as the task reads them.

@@ -35,9 +35,7 @@ impl Part {
         let mut encoder = make();
         let mut examples = None;
         if !info.fields.is_empty() {
-            if !view.is_empty() {
-                encoder.only_fields_of(&view.get(0)?)?;
-            }
+            encoder.only_fields_of(view);
             examples = Some(encode(session, view, encoder, data, what)?);
         }
         let mut prompts = None;
@@ -71,9 +69,7 @@ impl Part {
             prompts = Some(encoder::prepare_inputs(view, encoder)?);
         } else if !info.fields.is_empty() {
             let mut encoder = make();
-            if !view.is_empty() {
-                encoder.only_fields_of(&view.get(0)?)?;
-            }
+            encoder.only_fields_of(view);
             examples = Some(encoder::prepare_inputs(view, encoder)?);
         }
         Ok(Self {
@@ -135,9 +131,7 @@ pub fn training(session: &Session, view: &View, what: &str) -> Result<Arc<Prepar
     );
     let mut encoder = Part::encoder(session, data, &session.found.labels);
     encoder.without_overlap();
-    if !view.is_empty() {
-        encoder.only_fields_of(&view.get(0)?)?;
-    }
+    encoder.only_fields_of(view);
     encode(session, view, encoder, data, what)
 }
 

@@ -2,6 +2,7 @@
 //! read back, and the quick start from end to end.
 
 mod accumulation;
+mod answers;
 mod desk;
 mod files;
 mod quickstart;
