@@ -123,9 +123,9 @@ impl Layer {
         }
         let dim = q.size()[1] / self.heads;
         let attention = Attention {
- dropout: Dropout::next(forward, self.attention_dropout),
- ..Attention::new(queries, &keys, self.heads, (dim as f64).powf(-0.5))
-};
+            dropout: Dropout::next(forward, self.attention_dropout),
+            ..Attention::new(queries, &keys, self.heads, (dim as f64).powf(-0.5))
+        };
         Ok(attention.forward(&q, &k, &v)?)
     }
 
