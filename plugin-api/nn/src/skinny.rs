@@ -258,10 +258,14 @@ unsafe fn dot_tile<V: Vector, const R: usize, const C: usize>(
     unsafe {
         let x: [*const f32; R] = std::array::from_fn(|r| job.x.add((row + r) * job.x_stride));
         let w: [*const f32; C] = std::array::from_fn(|c| job.weight.add((column + c) * job.stride));
-        let mut sums: [[V; C]; R] = std::array::from_fn(|r| into[r]);
+        let mut sums = [[V::splat(0.0); C]; R];
+        sums.copy_from_slice(&into[..R]);
         let next = C * job.stride; // where the next tile's weights lie
         for at in (from..to).step_by(V::WIDTH) {
-            let weights: [V; C] = std::array::from_fn(|c| V::load(w[c].add(at)));
+            let mut weights = [V::splat(0.0); C];
+            for (weight, w) in weights.iter_mut().zip(w) {
+                *weight = V::load(w.add(at));
+            }
             // a single row leaves the processor time to do it by itself
             if R > 1 && row == 0 {
                 for w in w {
@@ -345,7 +349,10 @@ unsafe fn sum_tile<V: Vector, const R: usize, const C: usize>(
         }
         let mut weight = job.weight.add(from * job.stride + column);
         for at in from..to {
-            let weights: [V; C] = std::array::from_fn(|c| V::load(weight.add(c * V::WIDTH)));
+            let mut weights = [V::splat(0.0); C];
+            for (c, next) in weights.iter_mut().enumerate() {
+                *next = V::load(weight.add(c * V::WIDTH));
+            }
             if row == 0 {
                 for c in 0..C {
                     V::prefetch(weight.wrapping_add(AHEAD * job.stride + c * V::WIDTH));

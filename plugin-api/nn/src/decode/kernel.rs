@@ -154,21 +154,22 @@ dispatch! {
 
 #[inline(always)]
 fn units_body<const ISA: u8>(job: &Job<'_>, begin: usize, end: usize) {
-    SCORES.with_borrow_mut(|scores| {
-        for number in begin..end {
-            let (head, row) = (number / job.rows, number % job.rows);
-            // SAFETY: rows and heads are the job's, and the function has the instructions that ISA stands for.
-            unsafe {
-                match ISA {
-                    #[cfg(target_arch = "x86_64")]
-                    isa::AVX512 => unit::<std::arch::x86_64::__m512, ISA>(job, row, head, scores),
-                    #[cfg(target_arch = "x86_64")]
-                    isa::AVX2 => unit::<std::arch::x86_64::__m256, ISA>(job, row, head, scores),
-                    _ => unit::<[f32; 4], ISA>(job, row, head, scores),
-                }
+    // not within a closure: it would be compiled without the instructions
+    let mut scores = SCORES.take();
+    for number in begin..end {
+        let (head, row) = (number / job.rows, number % job.rows);
+        // SAFETY: rows and heads are the job's, and the function has the instructions that ISA stands for.
+        unsafe {
+            match ISA {
+                #[cfg(target_arch = "x86_64")]
+                isa::AVX512 => unit::<std::arch::x86_64::__m512, ISA>(job, row, head, &mut scores),
+                #[cfg(target_arch = "x86_64")]
+                isa::AVX2 => unit::<std::arch::x86_64::__m256, ISA>(job, row, head, &mut scores),
+                _ => unit::<[f32; 4], ISA>(job, row, head, &mut scores),
             }
         }
-    });
+    }
+    SCORES.set(scores);
 }
 
 /// # Safety
@@ -206,11 +207,10 @@ unsafe fn unit<V: Vector, const ISA: u8>(
             let q = job.q.0.add(row * job.q.1 + query * dim);
             let mut done = 0;
             while done + TILE <= count {
-                let keys: [*const f32; TILE] = std::array::from_fn(|k| {
-                    job.keys
-                        .add(job.at(row, head, from + done + k, own))
-                        .cast_const()
-                });
+                let mut keys = [job.keys.cast_const(); TILE];
+                for (time, key) in (from + done..).zip(&mut keys) {
+                    *key = key.add(job.at(row, head, time, own));
+                }
                 let dots = dot::<V, TILE>(q, keys, dim);
                 scores[done..][..TILE].copy_from_slice(&dots);
                 done += TILE;
@@ -230,6 +230,10 @@ unsafe fn unit<V: Vector, const ISA: u8>(
             while column + 4 * V::WIDTH <= dim {
                 weighted::<V, 4>(job, [row, head, from, own], &scores[..count], column, out);
                 column += 4 * V::WIDTH;
+            }
+            while column + 2 * V::WIDTH <= dim {
+                weighted::<V, 2>(job, [row, head, from, own], &scores[..count], column, out);
+                column += 2 * V::WIDTH;
             }
             while column + V::WIDTH <= dim {
                 weighted::<V, 1>(job, [row, head, from, own], &scores[..count], column, out);
@@ -266,10 +270,14 @@ unsafe fn dot<V: Vector, const C: usize>(
                 *sum = q.mul_add(V::load(key.add(at)), *sum);
             }
         }
-        std::array::from_fn(|c| {
-            let rest = (whole..dim).map(|at| *q.add(at) * *keys[c].add(at));
-            sums[c].sum() + rest.sum::<f32>()
-        })
+        let mut dots = [0.0; C];
+        for ((dot, sum), key) in dots.iter_mut().zip(sums).zip(keys) {
+            *dot = sum.sum();
+            for at in whole..dim {
+                *dot += *q.add(at) * *key.add(at);
+            }
+        }
+        dots
     }
 }
 
