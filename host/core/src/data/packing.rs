@@ -388,24 +388,22 @@ mod tests {
 
     #[test]
     fn what_cannot_be_packed_is_refused() {
-        let refused = |packing: Packing| Packer::new(&specs(), packing).map(drop).unwrap_err();
-        let mut said: Vec<String> = Vec::new();
-        said.push(refused(packing(0, 1)).to_string());
-        said.push(refused(packing(4, 5)).to_string());
-        said.push(
+        let refused = |packing: Packing| {
+            let made = Packer::new(&specs(), packing).map(drop);
+            made.expect_err("it cannot be packed").to_string()
+        };
+        let mut said = vec![
+            refused(packing(0, 1)),
+            refused(packing(4, 5)),
             refused(Packing {
                 sums: vec![3],
                 ..packing(4, 4)
-            })
-            .to_string(),
-        );
-        said.push(
+            }),
             refused(Packing {
                 separator: Some(vec![1]),
                 ..packing(4, 4)
-            })
-            .to_string(),
-        );
+            }),
+        ];
         let mut packed = Packed::default();
         let encode = |_: &[Record], examples: &mut Examples<'_>| {
             examples.push(
