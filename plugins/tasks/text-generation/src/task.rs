@@ -25,8 +25,13 @@ pub struct TextGeneration {
 /// Where prompts and targets come from.
 #[derive(Debug)]
 enum Source {
-    Columns { prompt: Template, target: String },
-    Turns { column: String },
+    Columns {
+        prompt: Box<Template>,
+        target: String,
+    },
+    Turns {
+        column: String,
+    },
 }
 
 /// How the model writes.
@@ -457,11 +462,15 @@ fn source(options: &Options) -> Result<Source> {
     };
     Ok(match options.format {
         Format::Prompt => Source::Columns {
-            prompt: Template::new(&options.prompt)?,
+            prompt: Box::new(Template::new(&options.prompt)?),
             target: named(&options.target, "target"),
         },
         Format::Alpaca => Source::Columns {
-            prompt: Template::new(if options.chat { ALPACA_TURN } else { ALPACA })?,
+            prompt: Box::new(Template::new(if options.chat {
+                ALPACA_TURN
+            } else {
+                ALPACA
+            })?),
             target: named(&options.target, "output"),
         },
         Format::Messages => Source::Turns {
