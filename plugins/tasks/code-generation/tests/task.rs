@@ -278,20 +278,31 @@ fn a_solution_is_learned_after_its_prompt() {
 #[test]
 fn descriptions() {
     let describe = |options: Value| {
-        let info = task::<CodeGeneration>(options)
-            .describe()
-            .expect("a description");
-        serde_json::to_string_pretty(&info).expect("JSON")
+        let made = task::<CodeGeneration>(options.clone()).describe();
+        let info = made.expect("a description");
+        let mark = |needed: bool| if needed { "" } else { "?" };
+        let column =
+            |column: &ColumnInfo| format!("{}{}", column.name, mark(column.for_prediction));
+        let columns: Vec<_> = info.columns.iter().map(column).collect();
+        let names = |fields: &[FieldInfo]| {
+            let names = fields.iter().map(|field| field.name.as_str());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        let head = info.head.map_or_else(String::new, |head| head.kind);
+        let generation = serde_json::to_string(&info.generation).expect("JSON");
+        format!(
+            "{options}\n  columns {}\n  head {head}\n  fields {}\n  prompt {}\n  generation {generation}\n",
+            columns.join(" "),
+            names(&info.fields),
+            names(&info.prompt),
+        )
     };
-    insta::assert_snapshot!("described", describe(json!({})));
-    insta::assert_snapshot!(
-        "described_with_many_samples_and_solutions",
-        describe(json!({"format": "mbpp", "samples": 20, "solution": "code"}))
-    );
-    insta::assert_snapshot!(
-        "described_with_completions",
-        describe(json!({"completions": "canonical_solution"}))
-    );
+    let all = [
+        describe(json!({})),
+        describe(json!({"format": "mbpp", "samples": 20, "solution": "code"})),
+        describe(json!({"completions": "canonical_solution"})),
+    ];
+    insta::assert_snapshot!("descriptions", all.join("\n"));
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub struct Limits {
 
 /// Address space that a process may reserve for each byte that it may use: interpreters reserve
 /// what they never touch.
+#[cfg(target_os = "linux")]
 const RESERVED: u64 = 4;
 
 impl Default for Limits {
