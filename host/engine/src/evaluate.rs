@@ -88,13 +88,10 @@ impl Evaluation {
             .iter()
             .map(|loss| format!("loss {loss:.4}"))
             .collect();
-        let scores = self
-            .scores
-            .iter()
-            .filter(|named| {
-                let score = &named.score;
-                score.detail.is_none() || score.higher_is_better.is_some()
-            });
+        let scores = self.scores.iter().filter(|named| {
+            let score = &named.score;
+            score.detail.is_none() || score.higher_is_better.is_some()
+        });
         parts.extend(scores.map(|named| format!("{} {:.4}", named.score.name, named.score.value)));
         parts.join("  ")
     }

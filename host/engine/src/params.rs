@@ -465,7 +465,8 @@ mod tests {
             Tensor::from(1.0_f32).expand([2, 3], false),
             Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)),
         );
-        let cases: [(&str, &[(&str, &Tensor)], &[&str]); 4] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a Tensor)], &'a [&'a str]);
+        let cases: [Case<'_>; 4] = [
             ("once", &[("shared.weight", &one)], &["shared.weight"]),
             (
                 "under the other name",

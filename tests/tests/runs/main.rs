@@ -7,6 +7,7 @@ mod desk;
 mod files;
 mod quickstart;
 mod results;
+mod tokenizer;
 mod writing;
 
 #[cfg(unix)]

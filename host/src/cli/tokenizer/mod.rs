@@ -16,7 +16,7 @@ Examples:
   tenon tokenizer encode tokenizers/corpus \"To be, or not to be\"
   tenon tokenizer inspect tokenizers/corpus")]
 pub enum TokenizerCommand {
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     Encode(text::EncodeArgs),
     Decode(text::DecodeArgs),
     Inspect(show::InspectArgs),

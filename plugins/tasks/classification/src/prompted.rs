@@ -156,8 +156,8 @@ impl Prompted {
                     false => break self.cut(made)?,
                 }
             };
-            let example = examples.example().ints("input_ids", &ids);
-            drop(example.ints("labels", &labels));
+            let example = examples.example();
+            example.ints("input_ids", &ids).ints("labels", &labels);
         }
         Ok(())
     }

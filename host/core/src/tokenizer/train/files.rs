@@ -177,11 +177,11 @@ fn model(spec: &TrainSpec, special: &[String], model: Model) -> Value {
     }
 }
 
+/// Files by name, with what is in them.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files by name, `tokenizer.json` last, and the size of the vocabulary.
-pub(super) fn make(
-    spec: &TrainSpec,
-    found: Model,
-) -> Result<(Vec<(String, Vec<u8>)>, usize), TrainError> {
+pub(super) fn make(spec: &TrainSpec, found: Model) -> Result<(Files, usize), TrainError> {
     let special = spec.special_tokens();
     let added = special.iter().enumerate().map(|(id, token)| {
         json!({
