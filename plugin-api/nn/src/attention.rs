@@ -10,6 +10,7 @@
 //! results within rounding.
 
 mod kernel;
+mod plan;
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -147,7 +148,7 @@ impl<'a> Attention<'a> {
         let recorded = needs_grad(&inputs);
         let (q, k, v) = (rows(q)?, rows(k)?, rows(v)?);
         let bias = self.bias.map(rows).transpose()?;
-        let plan = kernel::Plan::new(self, q.size()[1]);
+        let plan = plan::Plan::new(self, q.size()[1]);
         let (output, log_sums) =
             tch::no_grad(|| kernel::forward(&plan, &q, &k, &v, bias.as_ref()))?;
         if !recorded {

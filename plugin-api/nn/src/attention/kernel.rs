@@ -6,123 +6,14 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::{Attention, Sight};
+use super::plan::Plan;
 use crate::bridge::parallel_for;
-use crate::dropout::{Masking, Run, SharedMut};
+use crate::dropout::{Run, SharedMut};
 use crate::matmul::{Matrix, multiply, multiply_part};
 use crate::simd::{F32s, LANES, dispatch, exp};
 
 /// Query rows whose scores are held at a time.
 const BLOCK: usize = 64;
-
-/// Everything about an attention but its tensors.
-#[derive(Debug, Clone)]
-pub(super) struct Plan {
-    queries: Vec<usize>,
-    keys: Vec<usize>,
-    heads: usize,
-    kv_heads: usize,
-    dim: usize,
-    scale: f32,
-    sight: Sight,
-    masking: Option<Masking>,
-}
-
-impl Plan {
-    pub fn new(attention: &Attention<'_>, width: i64) -> Self {
-        let starts = |starts: &[i64]| starts.iter().map(|&start| start as usize).collect();
-        Self {
-            queries: starts(attention.queries.starts()),
-            keys: starts(attention.keys.starts()),
-            heads: attention.heads as usize,
-            kv_heads: attention.kv_heads as usize,
-            dim: (width / attention.heads) as usize,
-            scale: attention.scale as f32,
-            sight: attention.sight,
-            masking: (!attention.dropout.is_off()).then(|| attention.dropout.masking()),
-        }
-    }
-
-    fn sequences(&self) -> usize {
-        self.queries.len() - 1
-    }
-
-    fn query_tokens(&self) -> usize {
-        self.queries.last().copied().unwrap_or(0)
-    }
-
-    fn key_tokens(&self) -> usize {
-        self.keys.last().copied().unwrap_or(0)
-    }
-
-    fn longest_key(&self) -> usize {
-        self.keys
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// A head of the keys of a sequence.
-    fn unit(&self, sequence: usize, kv_head: usize) -> Unit {
-        Unit {
-            first_query: self.queries[sequence],
-            queries: self.queries[sequence + 1] - self.queries[sequence],
-            first_key: self.keys[sequence],
-            keys: self.keys[sequence + 1] - self.keys[sequence],
-            column: kv_head * self.dim,
-            sight: self.sight,
-        }
-    }
-
-    /// The heads of queries that see a head of keys.
-    fn group(&self, kv_head: usize) -> std::ops::Range<usize> {
-        let group = self.heads / self.kv_heads;
-        kv_head * group..(kv_head + 1) * group
-    }
-
-    /// The dropout of a head of a sequence.
-    fn masking(&self, sequence: usize, head: usize) -> Option<Masking> {
-        let part = (sequence * self.heads + head) as u64;
-        self.masking.map(|masking| masking.part(part))
-    }
-
-    /// Where `log Σ exp` of a query is kept.
-    fn log_sum(&self, head: usize, query: usize) -> usize {
-        head * self.query_tokens() + query
-    }
-}
-
-/// One head of the keys of one sequence.
-#[derive(Clone, Copy)]
-struct Unit {
-    first_query: usize,
-    queries: usize,
-    first_key: usize,
-    keys: usize,
-    column: usize,
-    sight: Sight,
-}
-
-impl Unit {
-    /// The keys that a query of the sequence sees: from, and to but without.
-    #[inline(always)]
-    fn seen(&self, query: usize) -> [usize; 2] {
-        let end = query + 1 + self.keys.saturating_sub(self.queries);
-        match self.sight {
-            Sight::All => [0, self.keys],
-            Sight::Before => [0, end],
-            Sight::Window(window) => [end.saturating_sub(window as usize), end],
-        }
-    }
-
-    /// The keys that some of `rows` queries from `first` on see, from a whole number of vectors on.
-    fn block(&self, first: usize, rows: usize) -> [usize; 2] {
-        let [from, _] = self.seen(first);
-        let [_, to] = self.seen(first + rows - 1);
-        [from / LANES * LANES, to]
-    }
-}
 
 /// The memory of a bias, `[heads, query, key]`, or of its gradient.
 #[derive(Clone, Copy)]
