@@ -7,7 +7,7 @@
 //! - HumanEval (Chen et al. 2021, arXiv:2107.03374): the model goes on with a function's head and
 //!   docstring; `prompt`, what it wrote, `test` and `check(entry_point)` are run.
 //! - MBPP (Austin et al. 2021, arXiv:2108.07732): the model is told a task and its tests, after some
-//!   demonstrations; `test_setup_code`, what it wrote and `test_list` are run.
+//!   demonstrations; what it wrote, `test_setup_code` and `test_list` are run.
 //!
 //! Where the data has a column of solutions, a causal model can learn them:
 //!

@@ -136,7 +136,8 @@ impl Problems {
             ),
             Format::Mbpp => {
                 let setup = record.opt_text("test_setup_code").unwrap_or_default();
-                format!("{setup}\n{candidate}\n{}\n", text("test_list")?)
+                // It sets the tests up, perhaps with what the candidate defines.
+                format!("{candidate}\n{setup}\n{}\n", text("test_list")?)
             }
         };
         // A JSON string is one of Python, too.

@@ -23,8 +23,10 @@ mod language;
 mod ngrams;
 mod syntax;
 
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
+use rustc_hash::FxHashMap;
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::services;
 use tree_sitter::{Parser, Tree};
@@ -157,53 +159,40 @@ impl Counts {
 
 impl CodeBleu {
     fn count(&self, batch: Pairs<'_, Text>, examples: std::ops::Range<usize>) -> Result<Counts> {
-        let mut parser = Parser::new();
-        let grammar = self.language.grammar();
-        parser.set_language(&grammar).map_err(|error| {
-            Error::new(
-                ErrorCode::Other,
-                format!("the grammar does not fit: {error}"),
-            )
-        })?;
+        let mut parser = CodeParser::new(self.language)?;
         let mut counts = Counts::default();
         for index in examples {
             let (candidate, references) = batch.get(index);
             let candidate = strip(candidate);
             let references: Vec<&str> = references.map(strip).collect();
             ensure!(!references.is_empty(), Data, "a candidate has no reference");
-            counts
-                .ngrams
-                .count(candidate, &references, self.language.keywords());
-            self.count_trees(&mut parser, candidate, &references, &mut counts)?;
+            let keywords = self.language.keywords();
+            counts.ngrams.count(candidate, &references, keywords);
+            count_trees(&mut parser, candidate, &references, &mut counts)?;
         }
         Ok(counts)
     }
+}
 
-    fn count_trees(
-        &self,
-        parser: &mut Parser,
-        candidate: &str,
-        references: &[&str],
-        counts: &mut Counts,
-    ) -> Result<()> {
-        let language = self.language;
-        let mut candidate = Parsed::new(parser, language, candidate)?;
-        for (index, reference) in references.iter().enumerate() {
-            // The package strips the candidate once more for each reference.
-            if index > 0 {
-                let again = language.without_comments(&candidate.code);
-                if again != candidate.code {
-                    candidate = Parsed::new(parser, language, &candidate.code)?;
-                }
-            }
-            let reference = Parsed::new(parser, language, reference)?;
-            counts.syntax += reference.subtrees.len() as u64;
-            counts.syntax_matched += syntax::matched(&candidate.subtrees, &reference.subtrees);
-            counts.flow += reference.edges.len() as u64;
-            counts.flow_matched += flow::matched(&candidate.edges, &reference.edges);
+fn count_trees(
+    parser: &mut CodeParser,
+    candidate: &str,
+    references: &[&str],
+    counts: &mut Counts,
+) -> Result<()> {
+    let mut candidate = parser.parse(candidate)?;
+    for (index, reference) in references.iter().enumerate() {
+        // The package strips the candidate once more for each reference.
+        if index > 0 {
+            candidate = parser.parse(&candidate.code)?;
         }
-        Ok(())
+        let reference = parser.parse(reference)?;
+        counts.syntax += reference.subtrees.len() as u64;
+        counts.syntax_matched += syntax::matched(&candidate.subtrees, &reference.subtrees);
+        counts.flow += reference.edges.len() as u64;
+        counts.flow_matched += flow::matched(&candidate.edges, &reference.edges);
     }
+    Ok(())
 }
 
 /// Code without its comments, and what is compared of it.
@@ -213,16 +202,41 @@ struct Parsed {
     edges: Vec<flow::Edge>,
 }
 
-impl Parsed {
-    fn new(parser: &mut Parser, language: Language, code: &str) -> Result<Self> {
-        let code = language.without_comments(code);
-        let tree: Option<Tree> = parser.parse(&code, None);
-        let tree = tree.ok_or_else(|| Error::new(ErrorCode::Other, "the parser gave no tree"))?;
+/// Parses code, the same code once: candidates for a problem have the same references.
+struct CodeParser {
+    parser: Parser,
+    language: Language,
+    known: FxHashMap<String, Rc<Parsed>>,
+}
+
+impl CodeParser {
+    fn new(language: Language) -> Result<Self> {
+        let mut parser = Parser::new();
+        parser.set_language(&language.grammar()).map_err(|error| {
+            let message = format!("the grammar does not fit: {error}");
+            Error::new(ErrorCode::Other, message)
+        })?;
         Ok(Self {
-            subtrees: syntax::subtrees(&tree, language.kinds()),
-            edges: flow::edges(&tree, &code, language),
-            code,
+            parser,
+            language,
+            known: FxHashMap::default(),
         })
+    }
+
+    fn parse(&mut self, code: &str) -> Result<Rc<Parsed>> {
+        if let Some(parsed) = self.known.get(code) {
+            return Ok(Rc::clone(parsed));
+        }
+        let stripped = self.language.without_comments(code);
+        let tree: Option<Tree> = self.parser.parse(&stripped, None);
+        let tree = tree.ok_or_else(|| Error::new(ErrorCode::Other, "the parser gave no tree"))?;
+        let parsed = Rc::new(Parsed {
+            subtrees: syntax::subtrees(&tree, self.language.kinds()),
+            edges: flow::edges(&tree, &stripped, self.language),
+            code: stripped,
+        });
+        self.known.insert(code.to_owned(), Rc::clone(&parsed));
+        Ok(parsed)
     }
 }
 
