@@ -9,7 +9,7 @@ use std::process::Command;
 /// A model folder that is always there, in place of one that the demo fetches.
 const MODEL: &str = "model.pretrained=\"tests/fixtures/bert/gelu\"";
 /// Data that is always there, in place of what the user brings.
-const STAND_INS: [(&str, &str); 6] = [
+const STAND_INS: [(&str, &str); 9] = [
     (
         "debian-synopsis-t5.toml",
         "data.train=\"tests/fixtures/sum/debian-synopsis.jsonl\"",
@@ -29,6 +29,18 @@ const STAND_INS: [(&str, &str); 6] = [
     (
         "shakespeare-gpt.toml",
         "data.validation=\"tests/fixtures/lm/hamlet.txt\"",
+    ),
+    (
+        "sst2-prompt.toml",
+        "data.train=\"tests/fixtures/cls/movie-train.jsonl\"",
+    ),
+    (
+        "sst2-prompt.toml",
+        "data.validation=\"tests/fixtures/cls/movie-train.jsonl\"",
+    ),
+    (
+        "sst2-prompt.toml",
+        "data.test=\"tests/fixtures/cls/movie-train.jsonl\"",
     ),
     (
         "squad-minilm.toml",
