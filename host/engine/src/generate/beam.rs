@@ -10,12 +10,15 @@ use anyhow::Result;
 use tenon_plugin_api::processor::Sequence;
 
 use super::decoder::{Decoder, Prompt, Target};
-use super::scores::{Best, log_softmax, log_sum, uniform};
+use super::scores::{Best, max, uniform};
 use super::single::ended;
 use super::strategy::Early;
 use super::{End, Engine, Written};
 use crate::evaluate::Stopped;
 use crate::services;
+
+/// The most that [`Search::noise`] is: `-ln(-ln u)` of the largest number below 1 that is drawn.
+const MOST_NOISE: f32 = 37.0;
 
 /// What stands for "none": a score below every real one, as `transformers` has it.
 const NONE: f32 = -1.0e9;
@@ -159,31 +162,21 @@ impl Search<'_, '_> {
         for (beam, text) in running.iter().enumerate() {
             let raw = self.decoder.logits.row(text.row);
             let processed = !self.engine.chain.is_empty() || !taken.is_empty();
-            let (shift, log_sum) = if processed {
+            if processed {
                 scratch.clear();
                 scratch.extend_from_slice(raw);
-                log_softmax(&mut scratch);
                 self.process(text, taken, &mut scratch)?;
-                (0.0, 0.0)
-            } else {
-                log_sum(raw)
-            };
+            }
             let scores = if processed { &scratch[..] } else { raw };
             let place = (text.tokens.len() * strategy.beams + beam) as u64;
-            add(
-                scores,
-                shift,
-                log_sum,
-                text.score,
-                &mut best,
-                |token, score| {
-                    let drawn = match strategy.sample {
-                        true => score + self.noise(place, token),
-                        false => score,
-                    };
-                    (drawn, (beam, token, score))
-                },
-            );
+            let gain = if strategy.sample { MOST_NOISE } else { 0.0 };
+            add(scores, text.score, gain, &mut best, |token, score| {
+                let drawn = match strategy.sample {
+                    true => score + self.noise(place, token),
+                    false => score,
+                };
+                (drawn, (beam, token, score))
+            });
         }
         let candidate = |(_, (beam, token, score)): (f32, (usize, u32, f32))| {
             let text: &Running = &running[beam];
@@ -267,21 +260,29 @@ impl Search<'_, '_> {
     }
 }
 
-/// Adds the continuations of one text that can be among the best.
+/// Scores that are looked at together.
+const STRETCH: usize = 64;
+
+/// Adds the continuations of one text, given their log-probabilities, that can be among the best. Drawing adds
+/// `gain` to a score at most.
 fn add(
-    scores: &[f32],
-    shift: f32,
-    log_sum: f32,
+    log_probs: &[f32],
     so_far: f32,
+    gain: f32,
     best: &mut Best<(usize, u32, f32)>,
     entry: impl Fn(u32, f32) -> (f32, (usize, u32, f32)),
 ) {
-    for (token, score) in scores.iter().enumerate() {
-        let score = ((score - shift) - log_sum) + so_far;
-        if score > f32::NEG_INFINITY {
-            let (rank, what) = entry(token as u32, score);
-            if rank > best.threshold() {
-                best.add(rank, what);
+    for (at, stretch) in log_probs.chunks(STRETCH).enumerate() {
+        if max(stretch) + so_far + gain <= best.threshold() {
+            continue;
+        }
+        for (token, log_prob) in stretch.iter().enumerate() {
+            let score = log_prob + so_far;
+            if score > f32::NEG_INFINITY {
+                let (rank, what) = entry((at * STRETCH + token) as u32, score);
+                if rank > best.threshold() {
+                    best.add(rank, what);
+                }
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Target<'a> {
     pub model: &'a ModelHandle,
     /// Where it computes.
     pub device: Device,
+    /// Whether scores are wanted as log-probabilities.
+    pub log_probs: bool,
 }
 
 /// Scores of a step, `[rows, vocab]`, on the CPU. The buffer is used again in each step.
@@ -186,7 +188,15 @@ impl<'a> Decoder<'a> {
         self.cache.advance(tokens as i64).map_err(StdError)?;
         self.hidden = outputs.remove("hidden");
         let logits = outputs.require("logits").map_err(StdError)?;
-        self.logits.take(logits, self.cache.rows())
+        let rows = self.cache.rows();
+        match self.target.log_probs {
+            true => {
+                let logits = logits.f_to_kind(Kind::Float)?;
+                self.logits
+                    .take(&logits.f_log_softmax(-1, None::<Kind>)?, rows)
+            }
+            false => self.logits.take(logits, rows),
+        }
     }
 
     /// Goes on with other rows; see [`Cache::select`].

@@ -102,6 +102,7 @@ pub fn generate(
     let target = Target {
         model: engine.model,
         device: engine.device,
+        log_probs: engine.strategy.beams > 1,
     };
     let strategy = engine.strategy;
     match (strategy.beams, strategy.alpha) {
