@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::{Map, Value};
 use tenon_tests::{binary, repository};
@@ -15,6 +15,20 @@ fn fixtures() -> PathBuf {
 
 /// What `tenon predict --log-probs` tells of every prompt, `[generation]` as given.
 fn predicted(options: &Map<String, Value>) -> Vec<Value> {
+    let output = predict(options, "");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{options:?}: {errors}");
+    lines(&output)
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = std::str::from_utf8(&output.stdout).expect("UTF-8");
+    let line = |line| serde_json::from_str(line).expect("JSON");
+    text.lines().map(line).collect()
+}
+
+/// Runs `tenon predict --log-probs` with more tables in the run file.
+fn predict(options: &Map<String, Value>, more: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let run_file = folder.path().join("run.toml");
     let text = r#"
@@ -33,11 +47,22 @@ train = "prompts.jsonl"
 cache = false
 
 [plugins]
-allow = ["gpt2", "text-generation", "text-metrics"]
+paths = ["FOLDER/plugins"]
+allow = ["gpt2", "text-generation", "text-metrics", "fixture-faults"]
 "#;
+    let library = format!(
+        "{}tenon_fixture_faults{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    let plugins = folder.path().join("plugins");
+    fs::create_dir(&plugins).expect("a folder");
+    let built = binary().with_file_name("deps").join(&library);
+    fs::copy(&built, plugins.join(&library)).expect("cargo xtask test builds it");
     let prompts = fixtures().join("prompts.jsonl");
     let text = text.replace("prompts.jsonl", &prompts.display().to_string());
-    fs::write(&run_file, text).expect("a run file");
+    let text = text.replace("FOLDER", &folder.path().display().to_string());
+    fs::write(&run_file, text + more).expect("a run file");
     let mut command = Command::new(binary());
     command
         .args(["predict", "--quiet", "--log-probs"])
@@ -47,14 +72,7 @@ allow = ["gpt2", "text-generation", "text-metrics"]
     for (key, value) in options {
         command.args(["--set", &format!("generation.{key}={value}")]);
     }
-    let output = command.output().expect("it starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{options:?}: {errors}");
-    let lines = String::from_utf8(output.stdout).expect("UTF-8");
-    lines
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect()
+    command.output().expect("it starts")
 }
 
 /// The text of a prediction, or its texts.
@@ -98,4 +116,29 @@ fn texts_are_those_of_transformers_token_for_token() {
         );
     }
     assert!(other.is_empty());
+}
+
+#[test]
+fn a_processor_of_a_plugin_changes_what_is_written() {
+    let options = Map::from_iter([("max_new_tokens".to_owned(), Value::from(20))]);
+    let table = "\n[[processors]]\nuse = \"faulty-processor\"\n";
+    let has_padding = |lines: &[Value]| {
+        let tokens = lines.iter().filter_map(|line| line["tokens"].as_array());
+        tokens.flatten().any(|token| *token == 0)
+    };
+    // The model writes the padding token now and then; the plugin forbids it.
+    assert!(has_padding(&predicted(&options)));
+    let output = predict(&options, table);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let lines = lines(&output);
+    assert!(lines.len() == 200 && !has_padding(&lines));
+
+    let output = predict(&options, &format!("{table}panic_in = \"process\"\n"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("processor faulty-processor") && errors.contains("panicked: process"),
+        "{errors}"
+    );
 }
