@@ -1,6 +1,8 @@
 //! One layer of the encoder: self-attention and a feed-forward network, each with a residual sum and a norm.
 
-use tenon_nn::{Activation, Attention, Dropout, LayerNorm, Linear, SiteLinear, Spans};
+use tenon_nn::{
+    Activation, Attention, Dropout, KeyValueSite, LayerNorm, Linear, OutputSite, SiteLinear, Spans,
+};
 use tenon_plugin_api::model::prelude::*;
 
 use crate::options::Config;
@@ -10,7 +12,7 @@ pub struct Layer {
     query: SiteLinear,
     key: SiteLinear,
     value: SiteLinear,
-    key_values: Site,
+    key_values: KeyValueSite,
     attention_output: Sublayer,
     intermediate: SiteLinear,
     output: Sublayer,
@@ -22,7 +24,7 @@ pub struct Layer {
 /// How a sublayer ends: `norm(residual + dropout(dense(x)))`.
 struct Sublayer {
     dense: SiteLinear,
-    site: Site,
+    site: OutputSite,
     norm: LayerNorm,
     dropout: f64,
 }
@@ -42,10 +44,7 @@ impl Layer {
             |build: Build, role: &str, site_role: &str, inputs: i64| -> Result<Sublayer> {
                 Ok(Sublayer {
                     dense: linear(build.sub("dense"), role, inputs, hidden)?,
-                    site: build.site(
-                        &hidden_site(&build, site_role, SiteKind::Output, number, hidden),
-                        &[],
-                    )?,
+                    site: OutputSite::new(&build, site_role, number, hidden)?,
                     norm: LayerNorm::new(&build.sub("LayerNorm"), hidden, config.layer_norm_eps)?,
                     dropout: config.hidden_dropout_prob,
                 })
@@ -56,9 +55,12 @@ impl Layer {
             query: linear(own.sub("query"), "query", hidden, hidden)?,
             key: linear(own.sub("key"), "key", hidden, hidden)?,
             value: linear(own.sub("value"), "value", hidden, hidden)?,
-            key_values: own.site(
-                &hidden_site(&own, "key_value", SiteKind::KeyValue, number, hidden),
-                &[],
+            key_values: KeyValueSite::new(
+                &own,
+                "key_value",
+                number,
+                config.num_attention_heads,
+                hidden,
             )?,
             attention_output: sublayer(
                 attention.sub("output"),
@@ -115,12 +117,11 @@ impl Layer {
         forward: &Forward,
     ) -> Result<Tensor> {
         let q = self.query.forward(carried, forward)?;
-        let mut k = self.key.forward(x, forward)?;
-        let mut v = self.value.forward(x, forward)?;
-        let mut keys = spans.clone();
-        if self.key_values.is_attached() {
-            (k, v, keys) = self.attached_key_values(&k, &v, spans, forward)?;
-        }
+        let (k, v) = (
+            self.key.forward(x, forward)?,
+            self.value.forward(x, forward)?,
+        );
+        let (k, v, keys) = self.key_values.forward(&k, &v, spans, forward)?;
         let dim = q.size()[1] / self.heads;
         let attention = Attention {
             dropout: Dropout::next(forward, self.attention_dropout),
@@ -128,47 +129,13 @@ impl Layer {
         };
         Ok(attention.forward(&q, &k, &v)?)
     }
-
-    /// Keys and values as the site wants them, `[batch, heads, time, dim]`, and packed again.
-    fn attached_key_values(
-        &self,
-        k: &Tensor,
-        v: &Tensor,
-        spans: &Spans,
-        forward: &Forward,
-    ) -> Result<(Tensor, Tensor, Spans)> {
-        let (batch, time, width) = (spans.sequences(), spans.longest(), k.size()[1]);
-        let split = |x: &Tensor| -> Result<Tensor> {
-            let padded = spans
-                .pad(x)?
-                .f_view([batch, time, self.heads, width / self.heads])?;
-            Ok(padded.f_transpose(1, 2)?) // [b, t, h, d] -> [b, h, t, d]
-        };
-        let out = self.key_values.apply(&[&split(k)?, &split(v)?], forward)?;
-        let [k, v] = out.as_slice() else {
-            bail!(
-                Tensor,
-                "key_value site: expected 2 tensors of what is attached, found {}",
-                out.len()
-            );
-        };
-        let grown = spans.grown(k.size()[2] - time);
-        let join = |x: &Tensor| -> Result<Tensor> {
-            let joined = x
-                .f_transpose(1, 2)?
-                .f_reshape([batch, x.size()[2], width])?; // [b, t, h·d]
-            Ok(grown.unpad(&joined)?)
-        };
-        Ok((join(k)?, join(v)?, grown.clone()))
-    }
 }
 
 impl Sublayer {
     fn forward(&self, x: &Tensor, residual: &Tensor, forward: &Forward) -> Result<Tensor> {
-        let mut x = self.dense.forward(x, forward)?;
-        if self.site.is_attached() {
-            x = only(self.site.apply(&[&x], forward)?)?;
-        }
+        let x = self
+            .site
+            .forward(self.dense.forward(x, forward)?, forward)?;
         Ok(self
             .norm
             .residual(&x, residual, Dropout::next(forward, self.dropout))?)
