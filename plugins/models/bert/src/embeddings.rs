@@ -1,9 +1,8 @@
 //! What a token enters the encoder as: the sum of its word's, its position's and its segment's vectors.
 
-use tenon_nn::{Dropout, Embedding, LayerNorm, Packing, Spans};
+use tenon_nn::{Dropout, Embedding, EmbeddingSite, LayerNorm, Packing, Spans};
 use tenon_plugin_api::model::prelude::*;
 
-use crate::layer::{hidden_site, only};
 use crate::options::Config;
 
 /// How the positions of a sequence are numbered.
@@ -38,7 +37,7 @@ impl Numbering {
 /// The sum of word, position and segment embeddings, normalised.
 pub struct Embeddings {
     words: Embedding,
-    site: Site,
+    site: EmbeddingSite,
     positions: Embedding,
     types: Embedding,
     norm: LayerNorm,
@@ -51,9 +50,8 @@ impl Embeddings {
     pub fn new(config: &Config, numbering: Numbering, build: &Build) -> Result<Self> {
         let (hidden, std) = (config.hidden_size, config.initializer_range);
         let words = build.sub("word_embeddings");
-        let site = hidden_site(&words, "embeddings", SiteKind::Embedding, None, hidden);
         let table = Embedding::new(&words, config.vocab_size, hidden, std)?;
-        let site = words.site(&site, &[("weight", &table.weight)])?;
+        let site = EmbeddingSite::new(&words, "embeddings", &table.weight)?;
         let positions = Embedding::new(
             &build.sub("position_embeddings"),
             config.max_position_embeddings,
@@ -98,7 +96,7 @@ impl Embeddings {
     ) -> Result<(Tensor, Spans)> {
         let mut positions = self.numbering.of(ids, packing)?;
         let ids = &packing.pack(ids)?;
-        let mut words = self
+        let words = self
             .words
             .forward(ids)
             .context("looking up input_ids in the vocabulary")?;
@@ -106,23 +104,20 @@ impl Embeddings {
             Some(types) => packing.pack(types)?,
             None => ids.f_zeros_like()?,
         };
-        let mut spans = packing.spans().clone();
-        if self.site.is_attached() {
-            let embedded = only(self.site.apply(&[&spans.pad(&words)?], forward)?)?; // [b, t, hidden]
-            let front = embedded.size()[1] - spans.longest();
-            let grown = spans.grown(front);
+        let spans = packing.spans();
+        let (words, grown) = self.site.forward(words, spans, forward)?;
+        let front = grown.longest() - spans.longest();
+        if front > 0 {
             let first = self.numbering.first();
             let numbers =
                 Tensor::f_arange_start(first, first + front, (Kind::Int64, ids.device()))?;
-            positions = put_before(&spans, &grown, &positions.f_add_scalar(front)?, &numbers)?;
+            positions = put_before(spans, &grown, &positions.f_add_scalar(front)?, &numbers)?;
             types = put_before(
-                &spans,
+                spans,
                 &grown,
                 &types,
                 &Tensor::f_zeros([front], (Kind::Int64, ids.device()))?,
             )?;
-            words = grown.unpad(&embedded)?;
-            spans = grown;
         }
         let types = self
             .types
@@ -135,7 +130,7 @@ impl Embeddings {
         // in the order in which transformers adds them
         let sum = words.f_add(&types)?.f_add(&positions)?;
         let x = self.norm.forward(&sum)?;
-        Ok((Dropout::next(forward, self.dropout).apply(&x)?, spans))
+        Ok((Dropout::next(forward, self.dropout).apply(&x)?, grown))
     }
 }
 

@@ -141,35 +141,3 @@ impl Sublayer {
             .residual(&x, residual, Dropout::next(forward, self.dropout))?)
     }
 }
-
-/// A site through which hidden states pass.
-pub fn hidden_site(
-    build: &Build,
-    role: &str,
-    kind: SiteKind,
-    layer: impl Into<Option<usize>>,
-    hidden: i64,
-) -> SiteInfo {
-    SiteInfo {
-        name: build.name().to_owned(),
-        role: role.to_owned(),
-        kind,
-        layer: layer.into(),
-        in_features: hidden,
-        out_features: hidden,
-        transposed: false,
-    }
-}
-
-/// The tensor that an attached computation returns.
-pub fn only(out: Vec<Tensor>) -> Result<Tensor> {
-    let count = out.len();
-    let mut out = out.into_iter();
-    match (out.next(), out.next()) {
-        (Some(tensor), None) => Ok(tensor),
-        _ => bail!(
-            Tensor,
-            "site of hidden states: expected 1 tensor of what is attached, found {count}"
-        ),
-    }
-}
