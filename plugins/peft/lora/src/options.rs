@@ -26,10 +26,11 @@ pub struct Options {
     #[default(Bias::None)]
     pub bias: Bias,
     /// Linear layers to attach to: roles (`query`), ends of module names (`attention.self.query`),
-    /// patterns of whole names (`*.layer.[0-3].*`), or `all-linear` for all but the head.
-    #[default(["query", "value"])]
+    /// patterns of whole names (`*.layer.[0-3].*`), or `all-linear` for all but the head. When
+    /// absent, what makes queries and values (section 7.1, table 5): the roles `query` and `value`,
+    /// and `query_key_value` in models that make all three in one layer.
     #[example("all-linear")]
-    pub target_sites: Sites,
+    pub target_sites: Option<Sites>,
     /// A regular expression that matches the whole names of the layers to attach to, instead of
     /// `target_sites`.
     #[example(r".*\.(query|value)")]

@@ -11,6 +11,10 @@ use crate::options::{Bias, Options};
 /// Selects every linear layer but those of modules that are trained whole.
 pub const ALL_LINEAR: &str = "all-linear";
 
+/// Roles that are attached to where the options do not say: what makes queries and values, whatever layers a model has
+/// for it. These are the targets that `peft` chooses for models that it knows by name.
+const USUAL: [&str; 3] = ["query", "value", "query_key_value"];
+
 /// Names of modules that `peft` takes for the head of some task.
 pub const HEADS: [&str; 3] = ["classifier", "score", "qa_outputs"];
 
@@ -60,7 +64,10 @@ impl<'a> Targets<'a> {
         let excluded = all.names("exclude_sites", &options.exclude_sites)?;
         let mut targeted = match &options.target_regex {
             Some(regex) => all.matching(regex)?,
-            None => all.names("target_sites", &options.target_sites)?,
+            None => match &options.target_sites {
+                Some(selectors) => all.names("target_sites", selectors)?,
+                None => all.usual()?,
+            },
         };
         targeted.retain(|name| !excluded.contains(name));
         let chosen = linear.into_iter();
@@ -149,6 +156,23 @@ impl<'a> Candidates<'a, '_> {
         }
         let message = format!("{option}: {}", faults.join("; "));
         Err(Error::options(message).with_help(self.help()))
+    }
+
+    /// Names of the sites of the [`USUAL`] roles.
+    fn usual(&self) -> Result<BTreeSet<&'a str>> {
+        let of_role = self
+            .linear
+            .iter()
+            .filter(|site| USUAL.contains(&site.role.as_str()));
+        let names: BTreeSet<_> = of_role.map(|site| site.name.as_str()).collect();
+        if names.is_empty() {
+            let (model, roles) = (&self.model.model, USUAL.join(", "));
+            let message = format!(
+                "target_sites: missing, and {model} has no layer of the roles that it stands for ({roles})"
+            );
+            return Err(Error::options(message).with_help(self.help()));
+        }
+        Ok(names)
     }
 
     /// Names of the sites whose whole name the regular expression matches.

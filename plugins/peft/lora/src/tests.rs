@@ -143,6 +143,54 @@ fn a_misspelt_target_is_named() {
     }
 }
 
+/// The targets that `peft` 0.21 has for the models that the roles are of
+/// (`TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING`): `query` and `value`, GPT-2's `c_attn`, T5's `q` and `v`.
+#[test]
+fn without_targets_queries_and_values_are() {
+    let of = |roles: &[(&str, &str)]| {
+        let site = |(name, role): &(&str, &str)| SiteInfo {
+            name: format!("h.0.{name}"),
+            role: (*role).to_owned(),
+            kind: SiteKind::Linear,
+            layer: Some(0),
+            in_features: 8,
+            out_features: 8,
+            transposed: false,
+        };
+        let view = ModelView {
+            model: "some".to_owned(),
+            sites: roles.iter().map(site).collect(),
+            ..ModelView::default()
+        };
+        let plan = create(&Map::new()).and_then(|mut lora| lora.plan(&view));
+        plan.map(|plan| plan.sites.join(" "))
+            .map_err(|error| format!("{error:?}"))
+    };
+    let t5 = [
+        ("q", "query"),
+        ("k", "key"),
+        ("v", "value"),
+        ("o", "attention_output"),
+    ];
+    assert_eq!(of(&t5), Ok("h.0.q h.0.v".to_owned()));
+    let gpt2 = [
+        ("c_attn", "query_key_value"),
+        ("c_proj", "attention_output"),
+    ];
+    assert_eq!(of(&gpt2), Ok("h.0.c_attn".to_owned()));
+    // As in a decoder whose own attention is in one layer, and that over the encoder is not.
+    let both = [
+        ("c_attn", "query_key_value"),
+        ("q_attn", "query"),
+        ("c_fc", "intermediate"),
+    ];
+    assert_eq!(of(&both), Ok("h.0.c_attn h.0.q_attn".to_owned()));
+    let error = of(&[("wi", "intermediate")]).expect_err("no such role");
+    for part in ["query, value, query_key_value", "roles: intermediate"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 #[test]
 fn what_is_not_offered_is_refused() {
     let mut config = read_config("default");
