@@ -7,10 +7,9 @@ mod handles;
 mod services;
 mod trace;
 
-pub use handles::TaskHandle;
 #[cfg(feature = "torch")]
-pub use handles::torch::{AttachedHandle, BuildHost, ModelHandle, PeftHandle, SiteHost};
-pub use handles::{MetricHandle, ProcessorHandle};
+pub use handles::{AttachedHandle, BuildHost, ModelHandle, PeftHandle, SiteHost};
+pub use handles::{MetricHandle, ProcessorHandle, TaskHandle};
 pub use services::{Services, set_services};
 
 use std::sync::Arc;
@@ -186,7 +185,7 @@ impl Plugin {
         options: &str,
         build: impl BuildHost,
     ) -> crate::Result<ModelHandle> {
-        let build = handles::torch::serve(build);
+        let build = handles::build::serve(build);
         let from = self.component(id);
         from.answer(self.root.model()(id.into(), options.into(), build))
             .map(|object| ModelHandle::new(object, from))

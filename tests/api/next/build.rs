@@ -64,12 +64,12 @@ fn main() {
             format!("        AbiResult::RErr(not_resampled().into())\n    }}\n{defaulted}").leak(),
         ),
         (
-            "metric.rs",
+            "metric/adapter.rs",
             "    fn identity(&self) -> u64 {\n",
             format!("{overridden}    fn identity(&self) -> u64 {{\n").leak(),
         ),
         (
-            "host/handles.rs",
+            "host/handles/metric.rs",
             "    /// Takes in all that `other` has seen.\n",
             "    pub fn later(&self) -> Result<u64> {\n        self.from.answer(self.object.later())\n    }\n\n    \
              /// Takes in all that `other` has seen.\n",

@@ -6,7 +6,7 @@ use syn::{Item, TraitItem};
 
 /// The traits and the files that they stand in.
 const TRAITS: [(&str, &str); 6] = [
-    ("metric.rs", "Metric"),
+    ("metric/mod.rs", "Metric"),
     ("task.rs", "Task"),
     ("model.rs", "Model"),
     ("peft.rs", "Peft"),
