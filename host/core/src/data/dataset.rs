@@ -1,5 +1,6 @@
 //! A dataset: the rows of one or more files, by number.
 
+use std::borrow::Cow;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -286,12 +287,32 @@ enum Cursor<'a> {
     Parquet(parquet::Cursor<'a>),
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Row `row`, 0-based.
     ///
     /// # Errors
     /// As for [`Dataset::get`].
     pub fn get(&mut self, row: usize) -> Result<Record, DataError> {
+        match self.find(row)? {
+            (Cursor::Text(cursor), row) => cursor.get(row),
+            (Cursor::Parquet(cursor), row) => cursor.get(row),
+        }
+    }
+
+    /// The text of row `row` where rows are lines and nothing else, with the line's number;
+    /// without a copy where it is UTF-8. `None` where there is more to a row.
+    ///
+    /// # Errors
+    /// As for [`Dataset::get`].
+    pub fn line(&mut self, row: usize) -> Result<Option<(u64, Cow<'_, str>)>, DataError> {
+        match self.find(row)? {
+            (Cursor::Text(cursor), row) => cursor.line(row),
+            (Cursor::Parquet(_), _) => Ok(None),
+        }
+    }
+
+    /// The file of a row, and the row's number in it.
+    fn find(&mut self, row: usize) -> Result<(&mut Cursor<'a>, u64), DataError> {
         let dataset = self.dataset;
         let place = dataset.rows.get(row).ok_or(DataError::OutOfRange {
             row,
@@ -310,11 +331,7 @@ impl Reader<'_> {
             Body::Text(file) => Cursor::Text(file.cursor()),
             Body::Parquet(file) => Cursor::Parquet(file.cursor()),
         });
-        let row = (place - file.first_row) as u64;
-        match cursor {
-            Cursor::Text(cursor) => cursor.get(row),
-            Cursor::Parquet(cursor) => cursor.get(row),
-        }
+        Ok((cursor, (place - file.first_row) as u64))
     }
 }
 

@@ -66,4 +66,4 @@ pub use tokenize::{
     EncodeOptions, Encoding as TokenEncoding, HfTokenizer, Tokenize, TokenizerError, Truncation,
 };
 pub use value::{Projection, Record, Value};
-pub use view::View;
+pub use view::{View, ViewReader};

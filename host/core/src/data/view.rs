@@ -1,5 +1,6 @@
 //! A view: some rows of a dataset, such as a split.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::dataset::{Dataset, Reader};
@@ -63,7 +64,7 @@ impl View {
     /// # Errors
     /// As for [`Dataset::get`].
     pub fn get(&self, row: usize) -> Result<Record, DataError> {
-        self.read(&mut self.dataset.reader(), row)
+        self.reader().get(row)
     }
 
     /// Rows of the view in the order given.
@@ -71,10 +72,16 @@ impl View {
     /// # Errors
     /// As for [`Dataset::get_many`].
     pub fn get_many(&self, rows: &[usize]) -> Result<Vec<Record>, DataError> {
-        let mut reader = self.dataset.reader();
-        rows.iter()
-            .map(|&row| self.read(&mut reader, row))
-            .collect()
+        let mut reader = self.reader();
+        rows.iter().map(|&row| reader.get(row)).collect()
+    }
+
+    /// A reader with its own buffers, for one thread.
+    pub fn reader(&self) -> ViewReader<'_> {
+        ViewReader {
+            view: self,
+            reader: self.dataset.reader(),
+        }
     }
 
     /// One pass in order: `map` sees chunks of consecutive rows, on the dataset's threads, with
@@ -85,41 +92,52 @@ impl View {
     pub fn scan<T: Send>(
         &self,
         map: impl Fn(usize, &[Record]) -> T + Sync,
-        fold: impl FnMut(T) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
-        self.scan_by(CHUNK, map, fold)
-    }
-
-    /// [`Self::scan`] in chunks of that many rows.
-    ///
-    /// # Errors
-    /// The first bad row, or the first error of `fold`.
-    pub fn scan_by<T: Send>(
-        &self,
-        size: usize,
-        map: impl Fn(usize, &[Record]) -> T + Sync,
         mut fold: impl FnMut(T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let read = |chunk: usize| {
-            let first = chunk * size;
-            let mut reader = self.dataset.reader();
-            let rows = first..self.len().min(first + size);
-            let records: Result<Vec<_>, _> = rows.map(|row| self.read(&mut reader, row)).collect();
+            let first = chunk * CHUNK;
+            let mut reader = self.reader();
+            let rows = first..self.len().min(first + CHUNK);
+            let records: Result<Vec<_>, _> = rows.map(|row| reader.get(row)).collect();
             records.map(|records| map(first, &records))
         };
         in_order(
-            self.len().div_ceil(size),
+            self.len().div_ceil(CHUNK),
             self.dataset.threads(),
             read,
             |made| fold(made?),
         )
     }
 
-    fn read(&self, reader: &mut Reader<'_>, row: usize) -> Result<Record, DataError> {
-        let place = self.rows.get(row).ok_or(DataError::OutOfRange {
+    /// The place of row `row` in the dataset.
+    fn place(&self, row: usize) -> Result<usize, DataError> {
+        self.rows.get(row).ok_or(DataError::OutOfRange {
             row,
             len: self.len(),
-        })?;
-        reader.get(place)
+        })
+    }
+}
+
+/// Reads rows of a [`View`] one at a time; reading on is cheaper than jumping.
+pub struct ViewReader<'a> {
+    view: &'a View,
+    reader: Reader<'a>,
+}
+
+impl ViewReader<'_> {
+    /// Row `row` of the view.
+    ///
+    /// # Errors
+    /// As for [`Dataset::get`].
+    pub fn get(&mut self, row: usize) -> Result<Record, DataError> {
+        self.reader.get(self.view.place(row)?)
+    }
+
+    /// Row `row` of the view where it is a line and nothing else, as [`Reader::line`].
+    ///
+    /// # Errors
+    /// As for [`Dataset::get`].
+    pub fn line(&mut self, row: usize) -> Result<Option<(u64, Cow<'_, str>)>, DataError> {
+        self.reader.line(self.view.place(row)?)
     }
 }

@@ -1,5 +1,8 @@
 //! One pass over the rows of both files, as columns of values that metrics compare.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use tenon_plugin_api::error::{Error, StdError};
 use tenon_plugin_api::host::MetricHandle;
 use tenon_plugin_api::metric::OutputInfo;
@@ -9,7 +12,7 @@ use super::choose::{Family, Reading};
 use super::classes::Classes;
 use super::error::ScoreError;
 use super::file::File;
-use crate::data::{DataError, Record, RowProblem, Value, View};
+use crate::data::{DataError, Record, RowProblem, Value, View, in_order};
 
 /// Rows that metrics get at a time: enough for each of many threads.
 const BATCH: usize = 4096;
@@ -36,10 +39,14 @@ impl<'a> Pass<'a> {
         predictions: &'a File,
         labels: &Option<Vec<String>>,
     ) -> Result<Self, ScoreError> {
-        let referred = references.view(&[&reading.reference], &[])?;
         let columns: Vec<&str> = reading.prediction.as_deref().into_iter().collect();
         let probabilities: Vec<&str> = reading.probability.as_deref().into_iter().collect();
-        let predicted = predictions.view(&columns, &probabilities)?;
+        // Both are read whole, to find their rows.
+        let (referred, predicted) = rayon::join(
+            || references.view(&[&reading.reference], &[]),
+            || predictions.view(&columns, &probabilities),
+        );
+        let (referred, predicted) = (referred?, predicted?);
         if referred.len() != predicted.len() {
             return Err(ScoreError::Counts {
                 predictions: predictions.name().to_owned(),
@@ -112,7 +119,6 @@ impl<'a> Pass<'a> {
         metrics: &mut [(usize, &str, MetricHandle)],
         keep: bool,
     ) -> Result<(), ScoreError> {
-        let (predictions, predicted) = &self.predictions;
         let failed = |error| self.failed(error);
         for (_, _, metric) in metrics.iter_mut() {
             metric.begin(&self.output).map_err(failed)?;
@@ -120,49 +126,52 @@ impl<'a> Pass<'a> {
                 metric.keep_examples().map_err(failed)?;
             }
         }
-        let mut fault = None;
-        let update = |batch: Result<(Values, Values), ScoreError>| {
-            let result = batch.and_then(|(predictions, references)| {
-                metrics.iter_mut().try_for_each(|(_, _, metric)| {
-                    metric.update(&predictions, &references).map_err(failed)
-                })
-            });
-            result.map_err(|error| {
-                fault = Some(error);
-                DataError::Cancelled
+        let (rows, threads) = (self.rows(), self.predictions.1.dataset().threads());
+        let batch = |number: usize| self.batch(number * BATCH..rows.min((number + 1) * BATCH));
+        in_order(rows.div_ceil(BATCH), threads, batch, |batch| {
+            let (predictions, references) = batch?;
+            metrics.iter_mut().try_for_each(|(_, _, metric)| {
+                metric.update(&predictions, &references).map_err(failed)
             })
-        };
-        let batch = |first: usize, records: &[Record]| self.batch(first, records);
-        let result = predicted.scan_by(BATCH, batch, update);
-        match (fault, result) {
-            (Some(error), _) => Err(error),
-            (None, result) => result.map_err(|error| predictions.fault(error)),
-        }
+        })
     }
 
-    /// Predictions and references of rows from `first`.
-    fn batch(&self, first: usize, predicted: &[Record]) -> Result<(Values, Values), ScoreError> {
-        let (references, referred) = &self.references;
-        let predictions = self.predictions.0;
-        let rows: Vec<usize> = (first..first + predicted.len()).collect();
-        let referred = referred
-            .get_many(&rows)
-            .map_err(|error| references.fault(error))?;
-        unbroken(predictions, first, predicted)?;
-        unbroken(references, first, &referred)?;
-        let mut columns = (Values::new(self.kind), Values::new(self.kind));
-        for record in &referred {
-            self.push(record, &self.reading.reference, true, &mut columns.1)
-                .map_err(|error| references.fault(error))?;
-        }
+    /// Predictions and references of rows.
+    fn batch(&self, rows: Range<usize>) -> Result<(Values, Values), ScoreError> {
         let mut scores = Vec::new();
-        for record in predicted {
-            self.predicted(record, &mut scores, &mut columns.0)
-                .map_err(|error| predictions.fault(error))?;
-        }
-        let scored = columns.0.set_scores(scores);
+        let mut predictions = self.column(&self.predictions, rows.clone(), |record, into| {
+            self.predicted(record, &mut scores, into)
+        })?;
+        let references = self.column(&self.references, rows, |record, into| {
+            self.push(record, &self.reading.reference, true, into)
+        })?;
+        let scored = predictions.set_scores(scores);
         scored.map_err(|error| self.failed(error))?;
-        Ok(columns)
+        Ok((predictions, references))
+    }
+
+    /// The values of rows of one side: lines as they are, of other records what `push` finds.
+    fn column(
+        &self,
+        (file, view): &(&File, View),
+        rows: Range<usize>,
+        mut push: impl FnMut(&Record, &mut Values) -> Result<(), DataError>,
+    ) -> Result<Values, ScoreError> {
+        let fault = |error| file.fault(error);
+        let lines = self.kind == ValueKind::Text && self.width == 0;
+        let mut into = Values::new(self.kind);
+        let mut reader = view.reader();
+        for row in rows {
+            if lines && let Some((number, text)) = reader.line(row).map_err(fault)? {
+                unbroken(file, row, number)?;
+                into.push_text(text);
+                continue;
+            }
+            let record = reader.get(row).map_err(fault)?;
+            unbroken(file, row, record.at().number)?;
+            push(&record, &mut into).map_err(fault)?;
+        }
+        Ok(into)
     }
 
     /// A prediction, with the probabilities of its classes.
@@ -265,7 +274,15 @@ impl<'a> Pass<'a> {
                 into.push_ints(&tokens(cell).ok_or_else(|| wrong("a list of token ids"))?);
             }
             _ if !references && matches!(cell, Value::List(_)) => return Err(wrong("text")),
-            _ => into.push_texts(texts(cell).ok_or_else(|| wrong("text"))?),
+            _ => match cell {
+                // Several that would all be right.
+                Value::List(items) => {
+                    let all: Option<Vec<Cow<'_, str>>> =
+                        items.iter().map(Value::to_label).collect();
+                    into.push_texts(all.ok_or_else(|| wrong("text"))?);
+                }
+                cell => into.push_text(cell.to_label().ok_or_else(|| wrong("text"))?),
+            },
         }
         Ok(())
     }
@@ -281,17 +298,13 @@ impl<'a> Pass<'a> {
 }
 
 /// Lines that are no rows would pair those after them wrongly.
-fn unbroken(file: &File, first: usize, records: &[Record]) -> Result<(), ScoreError> {
-    if !file.is_plain_text() {
+fn unbroken(file: &File, row: usize, number: u64) -> Result<(), ScoreError> {
+    let line = row as u64 + 1;
+    if number == line || !file.is_plain_text() {
         return Ok(());
     }
-    for (line, record) in (first as u64 + 1..).zip(records) {
-        if record.at().number != line {
-            let file = file.name().to_owned();
-            return Err(ScoreError::EmptyLine { file, line });
-        }
-    }
-    Ok(())
+    let file = file.name().to_owned();
+    Err(ScoreError::EmptyLine { file, line })
 }
 
 /// The first of the most probable classes; of one probability, that of class 1, the likelier.
@@ -327,15 +340,6 @@ fn numbers(cell: &Value) -> Option<Vec<f64>> {
             .map(|word| word.parse().ok())
             .collect(),
         cell => Some(vec![cell.to_float()?]),
-    }
-}
-
-/// One text, or several that would all be right.
-fn texts(cell: &Value) -> Option<Vec<String>> {
-    let text = |cell: &Value| cell.to_label().map(|text| text.into_owned());
-    match cell {
-        Value::List(items) => items.iter().map(text).collect(),
-        cell => Some(vec![text(cell)?]),
     }
 }
 

@@ -123,11 +123,18 @@ impl Delimited {
         &self.columns
     }
 
-    /// Cuts one row, without its line end.
+    /// The encoding of lines that are the one column asked for, uncut.
+    pub(super) fn line_encoding(&self) -> Option<Encoding> {
+        let is_whole = self.columns.len() == 1 && self.places == [Some(0)];
+        (is_whole && matches!(self.cut, Cut::Lines { .. })).then_some(self.encoding)
+    }
+
+    /// Cuts one row, without its line end. `names` holds the columns of the last row.
     pub(super) fn parse(
         &self,
         row: &[u8],
         scratch: &mut Scratch,
+        names: &mut Option<Arc<[String]>>,
     ) -> Result<(Arc<[String]>, Vec<Value>), RowProblem> {
         let values = match &self.cut {
             Cut::Csv { delimiter, quoting } => {
@@ -149,8 +156,9 @@ impl Delimited {
                 self.values(|place| fields[place])
             }
         };
+        let names = names.get_or_insert_with(|| self.wanted.iter().cloned().collect());
         Ok((
-            Arc::clone(&self.wanted),
+            Arc::clone(names),
             values.map_err(|problem| locate_utf8(problem, row))?,
         ))
     }

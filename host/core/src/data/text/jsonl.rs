@@ -44,7 +44,8 @@ pub(super) fn parse(
                 .into_iter()
                 .map(|value| value.unwrap_or(Value::Null))
                 .collect();
-            Ok((Arc::clone(columns), values))
+            let names = names.get_or_insert_with(|| columns.iter().cloned().collect());
+            Ok((Arc::clone(names), values))
         }
     }
 }

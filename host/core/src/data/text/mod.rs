@@ -17,7 +17,7 @@ use self::boundary::Rule;
 use self::delimited::Delimited;
 use self::index::RowIndex;
 pub(crate) use self::positioned::PositionedFile;
-use self::reader::RowReader;
+use self::reader::{RawRow, RowReader};
 use super::error::{DataError, Location, RowProblem};
 use super::format::{Encoding, Format};
 use super::value::{Projection, Record};
@@ -108,11 +108,22 @@ impl TextFile {
     /// A reader with its own buffer; one for each thread.
     pub(crate) fn cursor(&self) -> Cursor<'_> {
         Cursor {
-            text: self,
-            reader: RowReader::new(&self.rows, 0, 1),
-            at: None,
+            walk: Walk {
+                text: self,
+                reader: RowReader::new(&self.rows, 0, 1),
+                at: None,
+            },
+            path: Arc::from(&*self.rows.file.shown()),
             scratch: delimited::Scratch::default(),
             names: None,
+        }
+    }
+
+    /// How lines are encoded where they are rows, each its only column.
+    fn line_encoding(&self) -> Option<Encoding> {
+        match &self.parser {
+            Parser::Delimited(delimited) if !self.rows.rule.is_part() => delimited.line_encoding(),
+            _ => None,
         }
     }
 }
@@ -172,18 +183,26 @@ pub(crate) fn columns(
 
 /// A place in a text file from which rows are read; reading on is cheaper than jumping.
 pub(crate) struct Cursor<'a> {
+    walk: Walk<'a>,
+    /// The file that the user knows. It is this cursor's own, as are the names: threads would
+    /// wait for each other to count who holds what they share.
+    path: Arc<Path>,
+    scratch: delimited::Scratch,
+    /// The column names of the last record, shared while they stay the same.
+    names: Option<Arc<[String]>>,
+}
+
+/// Goes from row to row.
+struct Walk<'a> {
     text: &'a TextFile,
     reader: RowReader<'a>,
     /// The row that the reader stands before.
     at: Option<u64>,
-    scratch: delimited::Scratch,
-    /// The column names of the last jsonl record, shared while they stay the same.
-    names: Option<Arc<[String]>>,
 }
 
-impl Cursor<'_> {
-    /// Row `row` (0-based, below [`TextFile::len`]).
-    pub(crate) fn get(&mut self, row: u64) -> Result<Record, DataError> {
+impl Walk<'_> {
+    /// Row `row` (0-based, below [`TextFile::len`]) as it lies in the file.
+    fn to(&mut self, row: u64) -> Result<RawRow<'_>, DataError> {
         let near = self
             .at
             .is_some_and(|at| (at..at + index::STRIDE).contains(&row));
@@ -204,28 +223,62 @@ impl Cursor<'_> {
             .reader
             .next_row(u64::MAX)?
             .ok_or_else(|| rows.file.changed())?;
-        let location = Location {
-            path: rows.file.shown(),
-            number: found.line,
-            is_line: self.text.is_lines,
-        };
-        let parsed = found.bytes(rows).and_then(|bytes| match &self.text.parser {
-            Parser::Jsonl {
-                encoding,
-                projection,
-            } => jsonl::parse(&decode(bytes, *encoding)?, projection, &mut self.names),
-            Parser::Delimited(delimited) => delimited.parse(bytes, &mut self.scratch),
-        });
         self.at = Some(row + 1);
+        Ok(found)
+    }
+}
+
+impl Cursor<'_> {
+    /// Row `row` (0-based, below [`TextFile::len`]).
+    pub(crate) fn get(&mut self, row: u64) -> Result<Record, DataError> {
+        let text = self.walk.text;
+        let found = self.walk.to(row)?;
+        let location = Location {
+            path: Arc::clone(&self.path),
+            number: found.line,
+            is_line: text.is_lines,
+        };
+        let names = &mut self.names;
+        let parsed = found
+            .bytes(&text.rows)
+            .and_then(|bytes| match &text.parser {
+                Parser::Jsonl {
+                    encoding,
+                    projection,
+                } => jsonl::parse(&decode(bytes, *encoding)?, projection, names),
+                Parser::Delimited(delimited) => delimited.parse(bytes, &mut self.scratch, names),
+            });
         match parsed {
             Ok((names, values)) => {
-                let goes_on = rows.rule.is_part() && row + 1 < self.text.len();
+                let goes_on = text.rows.rule.is_part() && row + 1 < text.len();
                 Ok(Record::new(names, values, location).going_on(goes_on))
             }
             Err(problem) => Err(DataError::Row {
                 at: location,
                 problem,
             }),
+        }
+    }
+
+    /// The text of row `row` where rows are lines, with the line's number; `None` where there is
+    /// more to a row.
+    pub(crate) fn line(&mut self, row: u64) -> Result<Option<(u64, Cow<'_, str>)>, DataError> {
+        let text = self.walk.text;
+        let Some(encoding) = text.line_encoding() else {
+            return Ok(None);
+        };
+        let found = self.walk.to(row)?;
+        let (number, bytes) = (found.line, found.bytes(&text.rows));
+        match bytes.and_then(|bytes| decode(bytes, encoding)) {
+            Ok(line) => Ok(Some((number, line))),
+            Err(problem) => {
+                let at = Location {
+                    path: Arc::clone(&self.path),
+                    number,
+                    is_line: text.is_lines,
+                };
+                Err(DataError::Row { at, problem })
+            }
         }
     }
 }
