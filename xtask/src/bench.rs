@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::cache::Cache;
@@ -23,9 +23,11 @@ mod generation;
 mod machine;
 mod memory;
 mod metrics;
+mod nanogpt;
 mod ours;
 mod page;
 mod peer;
+mod pretraining;
 mod training;
 
 use machine::Machine;
@@ -42,13 +44,17 @@ pub enum Part {
     Training,
     /// What plugins cost: opened against linked, and nanoseconds of a call; needs --data
     Boundary,
-    /// Generation against transformers, with random weights; needs --python
+    /// Training of a new GPT-2 of 124 million parameters against transformers; needs --text
+    Pretraining,
+    /// Tiny Shakespeare against nanoGPT's own loop; needs --text and --nanogpt
+    Nanogpt,
+    /// Generation against transformers and CTranslate2, with random weights
     Generation,
     /// Commands that do not compute
     Commands,
     /// Peak memory with data files of 2 GB, which go to the folder for temporary files
     Memory,
-    /// Metrics on 100 000 lines against their Python packages; needs --python and --lines
+    /// Metrics on 100 000 examples against their Python packages; needs --python and --lines
     Metrics,
     /// Builds from nothing and after a change to one plugin, in a folder of their own
     Build,
@@ -63,15 +69,27 @@ impl Part {
         matches!(self, Self::Training | Self::Boundary)
     }
 
+    /// Whether it reads the file of `--text`.
+    fn reads_text(self) -> bool {
+        matches!(self, Self::Pretraining | Self::Nanogpt)
+    }
+
+    /// Whether it runs programs of Python in the pinned versions.
+    fn has_peer(self) -> bool {
+        self.reads_text() || matches!(self, Self::Training | Self::Generation)
+    }
+
     /// Whether it runs what is built for a bench.
     fn uses_program(self) -> bool {
-        self.trains() || matches!(self, Self::Commands | Self::Generation)
+        self.trains() || self.has_peer() || self == Self::Commands
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Training => "training",
             Self::Boundary => "boundary",
+            Self::Pretraining => "pretraining",
+            Self::Nanogpt => "nanogpt",
             Self::Generation => "generation",
             Self::Commands => "commands",
             Self::Memory => "memory",
@@ -97,7 +115,17 @@ pub struct Options {
     /// For metrics: files of text, one line a segment (of a table the last column), or gzip of them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub lines: Vec<PathBuf>,
-    /// Runs of each side with seeds of their own
+    /// For pretraining and nanogpt: a file of text; nanogpt expects tiny Shakespeare
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// For nanogpt: a checkout of it, with train.py
+    #[arg(long, value_name = "DIR")]
+    pub nanogpt: Option<PathBuf>,
+    /// For generation: measure only cases whose names contain this (may be repeated); with --write,
+    /// only their rows change
+    #[arg(long, value_name = "TEXT")]
+    pub case: Vec<String>,
+    /// Runs of each side, with seeds of their own where something is drawn
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub seeds: u32,
     /// Epochs of a run
@@ -127,7 +155,15 @@ impl Options {
                 text += &format!(" --epochs {}", self.epochs);
             }
             Part::Boundary => text += &format!(" --rounds {}", self.rounds),
-            Part::Generation => text += " --python PYTHON",
+            Part::Pretraining | Part::Nanogpt | Part::Generation => {
+                if part.reads_text() {
+                    text += " --text FILE";
+                }
+                if part == Part::Nanogpt {
+                    text += " --nanogpt DIR";
+                }
+                text += &format!(" --python PYTHON --seeds {}", self.seeds);
+            }
             Part::Metrics => text += " --python PYTHON --lines FILE...",
             _ => return text,
         }
@@ -135,6 +171,26 @@ impl Options {
             text += &format!(" --max-steps {steps}");
         }
         text
+    }
+
+    /// The file of `--text`.
+    fn text(&self) -> Result<PathBuf> {
+        let named = self.text.as_deref();
+        let named = named.context("--text is missing: a file of text to train on")?;
+        ensure!(named.is_file(), "--text: {} is no file", named.display());
+        std::path::absolute(named).with_context(|| format!("resolving {}", named.display()))
+    }
+
+    /// The folder of `--nanogpt`.
+    fn nanogpt(&self) -> Result<PathBuf> {
+        let named = self.nanogpt.as_deref();
+        let named = named.context("--nanogpt is missing: a checkout of nanoGPT")?;
+        ensure!(
+            named.join("train.py").is_file(),
+            "--nanogpt: {} has no train.py",
+            named.display()
+        );
+        std::path::absolute(named).with_context(|| format!("resolving {}", named.display()))
     }
 }
 
@@ -161,7 +217,16 @@ pub fn bench(options: &Options) -> Result<()> {
     if parts.iter().any(|part| part.trains()) {
         data::prepare(options.data.as_deref(), &folder(&repository).join("sst2"))?;
     }
-    let peer = match parts.contains(&Part::Training) {
+    if parts.iter().any(|part| part.reads_text()) {
+        options.text()?;
+    }
+    if parts.contains(&Part::Nanogpt) {
+        options.nanogpt()?;
+    }
+    if parts.contains(&Part::Generation) {
+        generation::chosen(&options.case)?;
+    }
+    let peer = match parts.iter().any(|part| part.has_peer()) {
         true => Some(Peer::find(options.python.as_deref())?),
         false => None,
     };
@@ -172,6 +237,7 @@ pub fn bench(options: &Options) -> Result<()> {
         false => None,
     };
     let built = || built.as_ref().context("it was built above");
+    let peer = || peer.as_ref().context("a peer was found above");
     let machine = Machine::here();
     println!("{machine}");
     if let Some(busy) = machine::busy_cores().filter(|busy| *busy > 0.1) {
@@ -180,24 +246,29 @@ pub fn bench(options: &Options) -> Result<()> {
     for part in parts {
         println!("\n── {}", part.name());
         let findings = match part {
-            Part::Training => {
-                let peer = peer.as_ref().context("a peer was found above")?;
-                training::measure(options, built()?, peer)?
-            }
+            Part::Training => training::measure(options, built()?, peer()?)?,
             Part::Boundary => boundary::measure(options, built()?)?,
-            Part::Generation => generation::measure(options, built()?)?,
+            Part::Pretraining => pretraining::measure(options, built()?, peer()?)?,
+            Part::Nanogpt => nanogpt::measure(options, built()?, peer()?)?,
+            Part::Generation => generation::measure(options, built()?, peer()?, &machine)?,
             Part::Commands => commands::measure(built()?)?,
             Part::Memory => memory::measure()?,
             Part::Metrics => metrics::measure(options)?,
             Part::Build => build::measure(&folder(&repository).join("build"))?,
         };
         println!("\n{}", findings.text);
-        if options.write {
+        let partly = *part == Part::Generation && !options.case.is_empty();
+        let path = repository.join(PAGE);
+        if options.write && partly {
+            let place = machine.place();
+            page::amend(&path, part.name(), &place, generation::KEYS, &findings.text)?;
+        } else if options.write {
             let command = options.command(*part);
             let text = format!("{machine}:\n\n    {command}\n\n{}", findings.text);
-            page::write(&repository.join(PAGE), part.name(), &text)?;
+            page::write(&path, part.name(), &text)?;
         }
-        keep(&repository, *part, &machine, findings.json)?;
+        let name = part.name().to_owned() + if partly { "-cases" } else { "" };
+        keep(&repository, &name, &machine, findings.json)?;
     }
     Ok(())
 }
@@ -208,10 +279,10 @@ fn folder(repository: &Path) -> PathBuf {
 }
 
 /// Writes what a part measured.
-fn keep(repository: &Path, part: Part, machine: &Machine, measured: Value) -> Result<()> {
+fn keep(repository: &Path, part: &str, machine: &Machine, measured: Value) -> Result<()> {
     let folder = folder(repository);
-    let path = folder.join(format!("{}.json", part.name()));
-    let whole = json!({"part": part.name(), "machine": machine.json(), "measured": measured});
+    let path = folder.join(format!("{part}.json"));
+    let whole = json!({"part": part, "machine": machine.json(), "measured": measured});
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     fs::write(&path, format!("{whole:#}\n"))
         .with_context(|| format!("writing {}", path.display()))?;

@@ -24,6 +24,36 @@ pub fn range(values: &[f64], decimals: usize) -> String {
     format!("{low:.decimals$}–{high:.decimals$}")
 }
 
+/// The median, and the range behind it where there is more than one value.
+pub fn cell(values: &[f64], decimals: usize) -> String {
+    match values {
+        [only] => format!("{only:.decimals$}"),
+        _ => format!(
+            "{:.decimals$} ({})",
+            median(values),
+            range(values, decimals)
+        ),
+    }
+}
+
+/// A row of a table: what it is, the figures of both sides, ours as a multiple of the peer's, and
+/// the goal of that.
+pub fn compared(
+    what: &str,
+    goal: &str,
+    decimals: usize,
+    ours: &[f64],
+    peers: &[f64],
+) -> Vec<String> {
+    vec![
+        what.to_owned(),
+        cell(ours, decimals),
+        cell(peers, decimals),
+        format!("{:.2} ×", median(ours) / median(peers)),
+        goal.to_owned(),
+    ]
+}
+
 /// A table in Markdown; all columns but the first are aligned to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));

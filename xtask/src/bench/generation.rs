@@ -1,33 +1,61 @@
-//! Text written by models with random weights, against `transformers.generate` on the same folders: tokens a second
-//! from the first prompt to the last text, without loading, on two threads.
+//! Text written by models with random weights, against `transformers.generate` and CTranslate2 on the same weights:
+//! tokens a second from the first prompt to the last text, without loading, on two threads.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::figures::{median, range, table};
-use super::ours::{self, Built};
+use super::figures::{cell, median, table};
+use super::machine::{Machine, busy_cores};
+use super::ours::{self, Built, number};
+use super::peer::Peer;
 use super::{Findings, Options, folder};
-use crate::cargo::{repository, run, show};
+use crate::cargo::{repository, run};
 
-/// The peer's script, in the repository.
-const SCRIPT: &str = "xtask/bench/peer_generate.py";
-/// Runs of each side.
-const RUNS: usize = 3;
-/// Prompts of the script.
+/// Columns that tell the rows of the table apart.
+pub const KEYS: usize = 2;
+/// Prompts of the scripts.
 const PROMPTS: usize = 16;
+
+/// What is measured against: its name, and its script in the repository.
+type Rival = (&'static str, &'static str);
+const TRANSFORMERS: Rival = ("transformers", "xtask/bench/peer_generate.py");
+const CTRANSLATE2: Rival = ("CTranslate2", "xtask/bench/peer_ctranslate2.py");
+/// The first one makes the models.
+const RIVALS: [Rival; 2] = [TRANSFORMERS, CTRANSLATE2];
 
 /// One way of writing.
 struct Case {
-    /// Folder of the model, as the script names it, and the component that loads it.
+    /// Folder of the model, as the scripts name it, and the component that loads it.
     model: (&'static str, &'static str),
     batch: usize,
     beams: usize,
     new: usize,
-    /// How many times the peer's speed is wanted.
+    /// How many times the speed of transformers is wanted.
     goal: f64,
+}
+
+impl Case {
+    /// Those that it is measured against: CTranslate2 where it has such a model.
+    fn rivals(&self) -> &'static [Rival] {
+        match self.model == MARIAN {
+            true => &RIVALS,
+            false => &RIVALS[..1],
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, batch {}, ", self.model.0, self.batch)?;
+        match self.beams {
+            1 => f.write_str("greedy"),
+            beams => write!(f, "beam {beams}"),
+        }
+    }
 }
 
 const fn case(
@@ -63,78 +91,118 @@ const CASES: [Case; 10] = [
     case(MARIAN, 16, 4, 48, 2.0),
 ];
 
-/// Times every case on both sides, in turn.
+/// The numbers of the cases whose names contain one of `named`; of all where nothing is named.
 ///
 /// # Errors
-/// No Python is named, a side fails, or the two did not write as many tokens.
-pub fn measure(options: &Options, built: &Built) -> Result<Findings> {
-    let Some(python) = options.python.as_deref() else {
-        bail!("name a Python that has torch and transformers with --python");
-    };
+/// A name is in none.
+pub fn chosen(named: &[String]) -> Result<Vec<usize>> {
+    let names: Vec<String> = CASES.iter().map(Case::to_string).collect();
+    let unknown = named
+        .iter()
+        .find(|text| !names.iter().any(|name| name.contains(*text)));
+    if let Some(unknown) = unknown {
+        bail!(
+            "--case: no case is named like {unknown:?}; there are\n  {}",
+            names.join("\n  ")
+        );
+    }
+    let is_chosen = |at: &usize| named.is_empty() || named.iter().any(|n| names[*at].contains(n));
+    Ok((0..CASES.len()).filter(is_chosen).collect())
+}
+
+/// Times the chosen cases on all sides, in turn.
+///
+/// # Errors
+/// A side fails, or they did not write as many tokens.
+pub fn measure(
+    options: &Options,
+    built: &Built,
+    peer: &Peer,
+    machine: &Machine,
+) -> Result<Findings> {
     let folder = folder(&repository()).join("generation");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    run(ours::shell(python).arg(SCRIPT).arg("make").arg(&folder))?;
-    let mut rows = Vec::new();
-    let mut raw = Vec::new();
-    for case in &CASES {
-        let (mut own, mut peers) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
-            own.push(ours_of(built, &folder, case)?);
-            peers.push(peer_of(python, &folder, case)?);
-        }
-        let figures = |runs: &[Figures], figure: fn(&Figures) -> f64| -> Vec<f64> {
-            runs.iter().map(figure).collect()
-        };
-        let speed = |runs: &[Figures]| figures(runs, |run| run.tokens_per_s);
-        let memory = |runs: &[Figures]| median(&figures(runs, |run| run.peak_rss_mib));
-        let (a, b) = (speed(&own), speed(&peers));
-        let times = median(&a) / median(&b);
-        let what = format!(
-            "{}, batch {}, {}",
-            case.model.0,
-            case.batch,
-            if case.beams == 1 {
-                "greedy".to_owned()
-            } else {
-                format!("beam {}", case.beams)
-            }
-        );
-        println!(
-            "{what}: {:.0} against {:.0} tokens/s, {times:.2} times",
-            median(&a),
-            median(&b)
-        );
-        rows.push(vec![
-            what.clone(),
-            format!("{:.0} ({})", median(&a), range(&a, 0)),
-            format!("{:.0} ({})", median(&b), range(&b, 0)),
-            format!("{times:.2} ×"),
-            format!("≥ {:.1} ×", case.goal),
-            format!("{:.0} / {:.0}", memory(&own), memory(&peers)),
-        ]);
-        raw.push(json!({"case": what, "tenon": a, "peer": b}));
+    let chosen = chosen(&options.case)?;
+    let converts = chosen.iter().any(|&at| CASES[at].model == MARIAN);
+    for (_, script) in &RIVALS[..if converts { 2 } else { 1 }] {
+        run(peer.script(script).arg("make").arg(&folder))?;
     }
-    let head = [
-        "tokens/s, median (lowest–highest)",
-        "tenon",
-        "transformers",
-        "ratio",
-        "goal",
-        "peak memory, MiB",
-    ];
+    let (mut rows, mut raw) = (Vec::new(), Vec::new());
+    for case in chosen.into_iter().map(|at| &CASES[at]) {
+        let busy = busy_cores();
+        let mut own = Figures::default();
+        let mut others = vec![Figures::default(); case.rivals().len()];
+        for _ in 0..options.seeds {
+            own.add(ours_of(built, &folder, case)?);
+            for (rival, figures) in case.rivals().iter().zip(&mut others) {
+                figures.add(peer_of(peer, &folder, case, rival.1)?);
+            }
+        }
+        for (rival, theirs) in case.rivals().iter().zip(&others) {
+            let row = row(case, *rival, &own, theirs, machine.date());
+            println!("{}", row.join("  "));
+            rows.push(row);
+            raw.push(json!({
+                "case": case.to_string(), "busy_cores_before": busy, "peer": rival.0,
+                "tenon": own.json(), "peers": theirs.json(),
+            }));
+        }
+    }
     Ok(Findings {
-        text: table(&head, &rows),
+        text: table(&HEAD, &rows),
         json: Value::Array(raw),
     })
 }
 
-/// What a run measured.
-struct Figures {
-    tokens_per_s: f64,
-    peak_rss_mib: f64,
+const HEAD: [&str; 8] = [
+    "tokens/s, median (lowest–highest)",
+    "peer",
+    "tenon",
+    "its",
+    "ratio",
+    "goal",
+    "peak memory, MiB",
+    "day",
+];
+
+fn row(case: &Case, rival: Rival, own: &Figures, theirs: &Figures, day: &str) -> Vec<String> {
+    let times = median(&own.tokens_per_s) / median(&theirs.tokens_per_s);
+    let memory = |figures: &Figures| median(&figures.peak_rss_mib);
+    vec![
+        case.to_string(),
+        rival.0.to_owned(),
+        cell(&own.tokens_per_s, 0),
+        cell(&theirs.tokens_per_s, 0),
+        format!("{times:.2} ×"),
+        match rival == TRANSFORMERS {
+            true => format!("≥ {:.1} ×", case.goal),
+            false => String::new(),
+        },
+        format!("{:.0} / {:.0}", memory(own), memory(theirs)),
+        day.to_owned(),
+    ]
 }
 
-fn ours_of(built: &Built, folder: &Path, case: &Case) -> Result<Figures> {
+/// What the runs of a side measured, one after another.
+#[derive(Clone, Debug, Default)]
+struct Figures {
+    tokens_per_s: Vec<f64>,
+    peak_rss_mib: Vec<f64>,
+}
+
+impl Figures {
+    fn add(&mut self, (speed, memory): (f64, f64)) {
+        self.tokens_per_s.push(speed);
+        self.peak_rss_mib.push(memory);
+    }
+
+    fn json(&self) -> Value {
+        json!({"tokens_per_s": self.tokens_per_s, "peak_rss_mib": self.peak_rss_mib})
+    }
+}
+
+/// Tokens a second and MiB of a run of tenon.
+fn ours_of(built: &Built, folder: &Path, case: &Case) -> Result<(f64, f64)> {
     let (model, component) = case.model;
     let run_file = folder.join(format!("{model}.toml"));
     let text = format!(
@@ -157,30 +225,23 @@ fn ours_of(built: &Built, folder: &Path, case: &Case) -> Result<Figures> {
     ] {
         command.args(["--set", &set]);
     }
-    let found = answer(command)?;
-    let number = |key: &str| {
-        let value = found[key].as_f64();
-        value.with_context(|| format!("tenon evaluate told no {key}"))
-    };
-    let written = number("written_tokens")?;
+    let found = ours::answer(&mut command)?;
+    let written = number(&found, "/written_tokens")?;
     let expected = (case.new * PROMPTS) as f64;
     ensure!(
         (written - expected).abs() < 0.5,
         "{written} tokens were written instead of {expected}"
     );
-    Ok(Figures {
-        tokens_per_s: number("written_tokens_per_second")?,
-        peak_rss_mib: number("peak_memory_bytes")? / f64::from(1 << 20),
-    })
+    Ok((
+        number(&found, "/written_tokens_per_second")?,
+        number(&found, "/peak_memory_bytes")? / f64::from(1 << 20),
+    ))
 }
 
-fn peer_of(python: &Path, folder: &Path, case: &Case) -> Result<Figures> {
-    let mut command = ours::shell(python);
-    command
-        .arg(SCRIPT)
-        .arg("run")
-        .arg(folder.join(case.model.0));
-    command.arg(folder.join("prompts.jsonl"));
+/// The same of a peer, whose script checks how many tokens it writes.
+fn peer_of(peer: &Peer, folder: &Path, case: &Case, script: &str) -> Result<(f64, f64)> {
+    let mut command = peer.script(script);
+    command.arg("run").arg(folder).arg(case.model.0);
     for (name, value) in [
         ("--batch", case.batch),
         ("--beams", case.beams),
@@ -188,25 +249,64 @@ fn peer_of(python: &Path, folder: &Path, case: &Case) -> Result<Figures> {
     ] {
         command.args([name, &value.to_string()]);
     }
-    let found = answer(command)?;
-    let number = |key: &str| {
-        let value = found[key].as_f64();
-        value.with_context(|| format!("{SCRIPT} told no {key}"))
-    };
-    Ok(Figures {
-        tokens_per_s: number("tokens_per_s")?,
-        peak_rss_mib: number("peak_rss_mib")?,
-    })
+    let found = ours::answer(&mut command)?;
+    Ok((
+        number(&found, "/tokens_per_s")?,
+        number(&found, "/peak_rss_mib")?,
+    ))
 }
 
-/// What a command prints, which is JSON.
-fn answer(mut command: std::process::Command) -> Result<Value> {
-    let shown = show(&command);
-    let output = command.output();
-    let output = output.with_context(|| format!("starting `{shown}`"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{shown}` failed ({})\n{}", output.status, said.trim_end());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_are_chosen_by_what_their_names_contain() {
+        let chosen = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            chosen(&names)
+        };
+        assert_eq!(chosen(&[]).expect("all").len(), CASES.len());
+        assert_eq!(chosen(&["marian"]).expect("two"), [8, 9]);
+        assert_eq!(
+            chosen(&["tiny, batch 16", "gpt2, batch 1, beam"]).expect("three"),
+            [1, 3, 6]
+        );
+        let error = chosen(&["marian", "beam 5"]).expect_err("no such case");
+        assert!(
+            error
+                .to_string()
+                .starts_with("--case: no case is named like \"beam 5\""),
+            "{error}"
+        );
     }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("`{shown}` printed no figures"))
+
+    #[test]
+    fn a_row_says_whom_it_is_held_against() {
+        let figures = |speeds: &[f64], memory: f64| Figures {
+            tokens_per_s: speeds.to_vec(),
+            peak_rss_mib: vec![memory; speeds.len()],
+        };
+        let (own, theirs) = (figures(&[30.0, 20.0, 25.0], 100.0), figures(&[10.0], 250.0));
+        let marian = &CASES[8];
+        assert_eq!(marian.rivals(), RIVALS);
+        let line = |rival| row(marian, rival, &own, &theirs, "2026-01-02").join(" | ");
+        assert_eq!(
+            line(TRANSFORMERS),
+            "marian, batch 1, beam 4 | transformers | 25 (20–30) | 10 | 2.50 × | ≥ 2.0 × | 100 / 250 | 2026-01-02"
+        );
+        assert_eq!(
+            line(CTRANSLATE2),
+            "marian, batch 1, beam 4 | CTranslate2 | 25 (20–30) | 10 | 2.50 × |  | 100 / 250 | 2026-01-02"
+        );
+    }
+
+    #[test]
+    fn the_page_has_these_columns() {
+        let path = repository().join("docs/benchmarks.md");
+        let page = fs::read_to_string(path).expect("the page");
+        let head = table(&HEAD, &[]);
+        let head = head.lines().next().expect("a line");
+        assert!(page.contains(head), "rows could not be amended: {head}");
+    }
 }

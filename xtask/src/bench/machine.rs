@@ -41,6 +41,20 @@ impl Machine {
         }
     }
 
+    /// The day on which figures are made.
+    pub fn date(&self) -> &str {
+        &self.date
+    }
+
+    /// What figures depend on but the day.
+    pub fn place(&self) -> String {
+        let vectors = if self.avx512 { ", AVX-512" } else { "" };
+        format!(
+            "{} cores of {}{vectors}, {:.1} GiB",
+            self.cores, self.cpu, self.memory_gib
+        )
+    }
+
     /// The same for a file.
     pub fn json(&self) -> Value {
         json!({
@@ -55,12 +69,7 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let vectors = if self.avx512 { ", AVX-512" } else { "" };
-        write!(
-            f,
-            "{}: {} cores of {}{vectors}, {:.1} GiB",
-            self.date, self.cores, self.cpu, self.memory_gib
-        )
+        write!(f, "{}: {}", self.date, self.place())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{Options, folder};
@@ -102,6 +102,33 @@ pub fn summary(command: &mut Command, name: &str) -> Result<Value> {
 /// The folder of the run of this name.
 pub fn run_folder(name: &str) -> PathBuf {
     folder(&repository()).join("runs").join(name)
+}
+
+/// What a command prints, which is JSON.
+///
+/// # Errors
+/// It fails, and what it said is in the message; or it prints something else.
+pub fn answer(command: &mut Command) -> Result<Value> {
+    let shown = show(command);
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("starting `{shown}`"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`{shown}` failed ({})\n{}",
+        output.status,
+        said.trim_end()
+    );
+    serde_json::from_slice(&output.stdout).with_context(|| format!("`{shown}` printed no figures"))
+}
+
+/// A number in what a program told.
+///
+/// # Errors
+/// There is none at this place, a JSON pointer.
+pub fn number(told: &Value, place: &str) -> Result<f64> {
+    let found = told.pointer(place).and_then(Value::as_f64);
+    found.with_context(|| format!("no number at {place} of {told}"))
 }
 
 /// Runs a command, what it says going to a file.

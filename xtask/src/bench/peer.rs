@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::data::{self, FILES};
 use super::{Options, folder, ours};
 use crate::cache::Cache;
-use crate::cargo::{repository, run, show};
+use crate::cargo::{repository, run};
 use crate::platform::Os;
 use crate::prerequisites;
 
@@ -60,8 +60,7 @@ impl Peer {
     /// The script fails.
     pub fn train(&self, options: &Options, seed: u32) -> Result<Value> {
         let data = data::named(options.data.as_deref())?;
-        let mut command = ours::shell(&self.python);
-        command.arg(SCRIPT);
+        let mut command = self.script(SCRIPT);
         command.args(["--model", "models/all-MiniLM-L6-v2"]);
         command.arg("--train").arg(data.join(FILES[0].0));
         command.arg("--dev").arg(data.join(FILES[1].0));
@@ -70,16 +69,15 @@ impl Peer {
         if let Some(steps) = options.max_steps {
             command.args(["--max-steps", &steps.to_string()]);
         }
+        ours::answer(&mut command)
+    }
+
+    /// A run of a script of the repository.
+    pub fn script(&self, script: &str) -> Command {
+        let mut command = ours::shell(&self.python);
+        command.arg(script);
         command.env("TMPDIR", folder(&repository()));
-        let shown = show(&command);
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.with_context(|| format!("starting `{shown}`"))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`{shown}` failed ({})\n{}", output.status, said.trim_end());
-        }
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("`{shown}` printed no figures"))
+        command
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::figures::{mean, median, range, table};
+use super::figures::{compared, mean, range, table};
 use super::machine::busy_cores;
 use super::ours::{self, Built};
 use super::peer::Peer;
@@ -144,22 +144,7 @@ fn same_work(ours: &mut [Run], peers: &mut [Run]) -> Result<()> {
 fn compare(ours: &[Run], peers: &[Run]) -> String {
     let row = |what: &str, goal: &str, decimals: usize, figure: fn(&Run) -> f64| {
         let figures = |runs: &[Run]| runs.iter().map(figure).collect::<Vec<_>>();
-        let (ours, peers) = (figures(ours), figures(peers));
-        let cell = |values: &[f64]| match values.len() {
-            1 => format!("{:.decimals$}", values[0]),
-            _ => format!(
-                "{:.decimals$} ({})",
-                median(values),
-                range(values, decimals)
-            ),
-        };
-        vec![
-            what.to_owned(),
-            cell(&ours),
-            cell(&peers),
-            format!("{:.2} ×", median(&ours) / median(&peers)),
-            goal.to_owned(),
-        ]
+        compared(what, goal, decimals, &figures(ours), &figures(peers))
     };
     let accuracy = |runs: &[Run]| {
         let values: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
