@@ -115,6 +115,10 @@ pub struct Options {
     /// For metrics: files of text, one line a segment (of a table the last column), or gzip of them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub lines: Vec<PathBuf>,
+    /// For metrics: files of code, .java and .cs with a method a line, .jsonl with Python under
+    /// `code`; without them CodeBLEU is left out
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub code: Vec<PathBuf>,
     /// For pretraining and nanogpt: a file of text; nanogpt expects tiny Shakespeare
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
@@ -164,7 +168,7 @@ impl Options {
                 }
                 text += &format!(" --python PYTHON --seeds {}", self.seeds);
             }
-            Part::Metrics => text += " --python PYTHON --lines FILE...",
+            Part::Metrics => text += " --python PYTHON --lines FILE... --code FILE...",
             _ => return text,
         }
         if let Some(steps) = self.max_steps {
