@@ -15,14 +15,11 @@ use tenon_plugin_api::services::{parallel_chunks, parallel_for};
 use crate::ngrams::{self, lengths};
 
 /// Examples that one thread takes at a time.
-const CHUNK: usize = 64;
-/// Sets that the runs of one length are divided among: threads can fill them, and one at a time
-/// stays in a processor's cache.
-const SHARDS: usize = 64;
+const CHUNK: usize = 256;
+/// Sets that the runs of one length are divided among, so that threads can fill them.
+const SHARDS: usize = 16;
 /// Room for the runs of a shard that one thread finds at a time.
-const ROOM: usize = 96;
-/// Runs that wait until all sets are filled at once.
-const WAITING: usize = 1 << 20;
+const ROOM: usize = 256;
 
 /// Options of `distinct`.
 #[derive(Options, Debug)]
@@ -59,19 +56,14 @@ pub struct Distinct {
     runs: Vec<u64>,
     /// Hashes of the distinct ones, `SHARDS` sets a length.
     seen: Vec<Mutex<FxHashSet<u64>>>,
-    /// What is not among them yet.
-    waiting: Vec<Hashes>,
-    waiting_count: usize,
 }
-
-/// Hashes for each length and shard.
-type Hashes = Vec<Vec<u64>>;
 
 /// What a thread found.
 struct Found {
     words: u64,
     runs: Vec<u64>,
-    hashes: Hashes,
+    /// Hashes of the runs, for each length and shard.
+    hashes: Vec<Vec<u64>>,
 }
 
 impl Metric for Distinct {
@@ -91,8 +83,6 @@ impl Metric for Distinct {
                 .map(|_| Mutex::default())
                 .collect(),
             lengths,
-            waiting: Vec::new(),
-            waiting_count: 0,
         })
     }
 
@@ -111,14 +101,17 @@ impl Metric for Distinct {
             }
             found
         });
-        for found in all {
-            self.take(found);
+        for found in &all {
+            self.words += found.words;
+            let runs = self.runs.iter_mut().zip(&found.runs);
+            runs.for_each(|(runs, more)| *runs += more);
         }
-        if self.waiting_count > WAITING {
-            self.settle();
-            self.waiting.clear();
-            self.waiting_count = 0;
-        }
+        parallel_for(self.seen.len(), |shard| {
+            let mut seen = lock(&self.seen[shard]);
+            for found in &all {
+                seen.extend(&found.hashes[shard]);
+            }
+        });
         Ok(())
     }
 
@@ -129,12 +122,9 @@ impl Metric for Distinct {
         for (seen, more) in self.seen.iter().zip(other.seen) {
             lock(seen).extend(more.into_inner().unwrap_or_else(PoisonError::into_inner));
         }
-        self.waiting.extend(other.waiting);
-        self.waiting_count += other.waiting_count;
     }
 
     fn compute(&self) -> Scores {
-        self.settle();
         let distinct = self.seen.chunks(SHARDS).map(|seen| {
             let counts = seen.iter().map(|seen| lock(seen).len());
             counts.sum::<usize>()
@@ -150,28 +140,6 @@ impl Metric for Distinct {
                 .higher_is_better()
                 .unit("fraction")
         })
-    }
-}
-
-impl Distinct {
-    fn take(&mut self, found: Found) {
-        self.words += found.words;
-        let runs = self.runs.iter_mut().zip(found.runs);
-        runs.for_each(|(runs, more)| {
-            *runs += more;
-            self.waiting_count += more as usize;
-        });
-        self.waiting.push(found.hashes);
-    }
-
-    /// Puts what waits into the sets; once more changes nothing.
-    fn settle(&self) {
-        parallel_for(self.seen.len(), |shard| {
-            let mut seen = lock(&self.seen[shard]);
-            for hashes in &self.waiting {
-                seen.extend(&hashes[shard]);
-            }
-        });
     }
 }
 

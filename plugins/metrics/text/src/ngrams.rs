@@ -17,7 +17,12 @@ pub fn read(text: &str, words: &mut Vec<u64>) {
 
 /// Hashes of the runs of `n` words.
 pub fn runs(words: &[u64], n: usize) -> impl Iterator<Item = u64> + '_ {
-    words.windows(n).map(|run| run.iter().copied().fold(0, mix))
+    words.windows(n).map(run)
+}
+
+/// The hash of a run of words.
+pub fn run(words: &[u64]) -> u64 {
+    words.iter().copied().fold(0, mix)
 }
 
 fn hash(word: &[u8]) -> u64 {
@@ -32,8 +37,12 @@ fn hash(word: &[u8]) -> u64 {
         let both = [first, last].map(|part| u64::from(u32::from_le_bytes(*part)));
         return mix(state, both[0] << 32 | both[1]);
     }
-    let all = word.iter();
-    mix(state, all.fold(0, |all, byte| all << 8 | u64::from(*byte)))
+    let all = match *word {
+        [] => [0; 3],
+        [.., last] => [word[0], word[word.len() / 2], last],
+    };
+    let [first, middle, last] = all.map(u64::from);
+    mix(state, first << 16 | middle << 8 | last)
 }
 
 fn mix(state: u64, more: u64) -> u64 {

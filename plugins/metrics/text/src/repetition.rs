@@ -11,7 +11,6 @@
 //!
 //! References are not looked at.
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use tenon_plugin_api::metric::prelude::*;
 use tenon_plugin_api::options::OneOrMany;
 use tenon_plugin_api::services::parallel_chunks;
@@ -110,13 +109,13 @@ impl Totals {
     }
 
     fn add(&mut self, counter: &mut Counter, lengths: &[usize], window: usize) {
+        self.words += counter.words.len() as u64;
+        self.again += counter.again(window);
         for (n, repeated) in lengths.iter().zip(&mut self.repeated) {
             if counter.words.len() >= *n {
                 repeated.add(counter.share(*n));
             }
         }
-        self.words += counter.words.len() as u64;
-        self.again += counter.again(window);
     }
 
     fn merge(&mut self, other: Self) {
@@ -131,27 +130,78 @@ impl Totals {
 #[derive(Default)]
 struct Counter {
     words: Vec<u64>,
-    seen: FxHashSet<u64>,
-    last: FxHashMap<u64, usize>,
+    /// Which words occur in the text more than once. Only runs of these can be repeated.
+    repeated: Vec<bool>,
+    places: Places,
 }
 
 impl Counter {
-    /// The share of runs of `n` words that repeat another; there is at least one.
-    fn share(&mut self, n: usize) -> f64 {
-        self.seen.clear();
-        self.seen.extend(ngrams::runs(&self.words, n));
-        let all = self.words.len() + 1 - n;
-        1.0 - self.seen.len() as f64 / all as f64
-    }
-
-    /// How many words occur among the `window` before them.
+    /// How many words occur among the `window` before them; finds out which are repeated.
     fn again(&mut self, window: usize) -> u64 {
-        self.last.clear();
+        self.repeated.clear();
+        self.repeated.resize(self.words.len(), false);
+        self.places.clear(self.words.len());
         let mut count = 0;
         for (at, word) in self.words.iter().enumerate() {
-            let before = self.last.insert(*word, at);
-            count += u64::from(before.is_some_and(|before| at - before <= window));
+            if let Some(before) = self.places.replace(*word, at) {
+                (self.repeated[before], self.repeated[at]) = (true, true);
+                count += u64::from(at - before <= window);
+            }
         }
         count
+    }
+
+    /// The share of runs of `n` words that repeat another; there is at least one. After
+    /// [`Self::again`].
+    fn share(&mut self, n: usize) -> f64 {
+        self.places.clear(self.words.len());
+        let (mut repeated_words, mut repeated_runs) = (0, 0);
+        for (at, repeated) in self.repeated.iter().enumerate() {
+            repeated_words = if *repeated { repeated_words + 1 } else { 0 };
+            if repeated_words >= n {
+                let run = ngrams::run(&self.words[at + 1 - n..=at]);
+                repeated_runs += usize::from(self.places.replace(run, at).is_some());
+            }
+        }
+        let all = self.words.len() + 1 - n;
+        1.0 - (all - repeated_runs) as f64 / all as f64
+    }
+}
+
+/// Where hashes stood last: a table with room to spare, which is cleared by counting on.
+#[derive(Default)]
+struct Places {
+    /// A hash, where it stood, and in which round; from its own place on, or wherever is room.
+    slots: Vec<(u64, usize, u64)>,
+    round: u64,
+}
+
+impl Places {
+    /// Empties the table, and makes room for that many hashes.
+    fn clear(&mut self, count: usize) {
+        let room = (count * 2).next_power_of_two();
+        if self.slots.len() < room {
+            self.slots = vec![(0, 0, 0); room];
+            self.round = 0;
+        }
+        self.round += 1;
+    }
+
+    /// Notes where a hash stands; where it stood before.
+    fn replace(&mut self, hash: u64, at: usize) -> Option<usize> {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let (known, before, round) = self.slots[slot];
+            if round != self.round {
+                self.slots[slot] = (hash, at, self.round);
+                return None;
+            }
+            if known == hash {
+                self.slots[slot].1 = at;
+                return Some(before);
+            }
+            slot = (slot + 1) & mask;
+        }
     }
 }

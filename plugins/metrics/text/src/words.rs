@@ -122,20 +122,54 @@ fn width(first: u8) -> usize {
 pub fn split(text: &str) -> impl Iterator<Item = &str> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let bytes = text.as_bytes();
-        let mut start = at;
-        while at < bytes.len() {
+        while at < text.len() {
+            let start = at;
             match space(text, at) {
-                0 => at += 1,
-                _ if at > start => break,
+                0 => at = word_end(text, at),
                 width => {
                     at += width;
-                    start = at;
+                    continue;
                 }
             }
+            return Some(&text[start..at]);
         }
-        (start < at).then(|| &text[start..at])
+        None
     })
+}
+
+/// Where the first white space at or after a place begins, or the text ends.
+fn word_end(text: &str, from: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        match may_be_space(u64::from_le_bytes(*eight)) {
+            0 => at += 8,
+            found => {
+                at += found.trailing_zeros() as usize / 8;
+                if space(text, at) > 0 {
+                    return at;
+                }
+                at += 1;
+            }
+        }
+    }
+    while at < bytes.len() && space(text, at) == 0 {
+        at += 1;
+    }
+    at
+}
+
+/// The high bit of each of eight bytes with which white space may begin; those above the lowest
+/// one may have it, too.
+fn may_be_space(bytes: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let equal = |byte: u64| {
+        let differs = bytes ^ (byte * EACH);
+        differs.wrapping_sub(EACH) & !differs
+    };
+    let up_to_space = !(((bytes & !HIGH) + (0x7f - 0x20) * EACH) | bytes);
+    (up_to_space | equal(0xc2) | equal(0xe1) | equal(0xe2) | equal(0xe3)) & HIGH
 }
 
 /// Bytes of the white space at a place, 0 if there is none.
@@ -204,6 +238,12 @@ mod tests {
             let text = letter.to_string();
             let words: Vec<_> = split(&text).collect();
             assert_eq!(words.is_empty(), letter.is_whitespace(), "{letter:?}");
+            // Behind as many letters as are looked at together, and fewer.
+            for before in ["a", "abcdefg", "naïvetés"] {
+                let text = format!("{before}{letter}bcdefghijk");
+                let count = split(&text).count();
+                assert_eq!(count == 2, letter.is_whitespace(), "{text:?}");
+            }
         }
     }
 }
