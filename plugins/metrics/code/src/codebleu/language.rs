@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use tenon_plugin_api::metric::prelude::*;
-use tree_sitter::Node;
 
 use super::{comments, docstrings};
 
@@ -63,6 +62,7 @@ pub enum Part {
 /// What a language's kinds of nodes are, by their numbers.
 #[derive(Debug)]
 pub struct Kinds {
+    names: Vec<&'static str>,
     parts: Vec<Part>,
     /// Hashes of the names: several numbers may share one.
     hashes: Vec<u64>,
@@ -78,7 +78,7 @@ impl Kinds {
     fn of(language: Language) -> Self {
         let grammar = language.grammar();
         let name = |kind| grammar.node_kind_for_id(kind).unwrap_or_default();
-        let names: Vec<&str> = (0..grammar.node_kind_count() as u16).map(name).collect();
+        let names: Vec<&'static str> = (0..grammar.node_kind_count() as u16).map(name).collect();
         Self {
             parts: names.iter().map(|name| language.part(name)).collect(),
             hashes: names
@@ -86,25 +86,34 @@ impl Kinds {
                 .map(|name| FxBuildHasher.hash_one(name))
                 .collect(),
             elses: names.iter().map(|name| name.contains("else")).collect(),
+            names,
         }
     }
 
-    /// What a node is.
-    pub fn part(&self, node: Node<'_>) -> Part {
+    /// The name of a kind.
+    pub fn name(&self, kind: u16) -> &'static str {
         // The kind of an error is none of the grammar's.
-        let part = self.parts.get(usize::from(node.kind_id()));
+        self.names
+            .get(usize::from(kind))
+            .copied()
+            .unwrap_or("ERROR")
+    }
+
+    /// What a node of a kind is.
+    pub fn part(&self, kind: u16) -> Part {
+        let part = self.parts.get(usize::from(kind));
         part.copied().unwrap_or(Part::Other)
     }
 
-    /// A hash of the name of a node's kind.
-    pub fn hash(&self, node: Node<'_>) -> u64 {
-        let hash = self.hashes.get(usize::from(node.kind_id()));
+    /// A hash of the name of a kind.
+    pub fn hash(&self, kind: u16) -> u64 {
+        let hash = self.hashes.get(usize::from(kind));
         hash.copied().unwrap_or_default()
     }
 
-    /// Whether the name of a node's kind has an "else" in it.
-    pub fn has_else(&self, node: Node<'_>) -> bool {
-        self.elses.get(usize::from(node.kind_id())) == Some(&true)
+    /// Whether the name of a kind has an "else" in it.
+    pub fn has_else(&self, kind: u16) -> bool {
+        self.elses.get(usize::from(kind)) == Some(&true)
     }
 }
 

@@ -22,6 +22,7 @@ mod flow;
 mod language;
 mod ngrams;
 mod syntax;
+mod tree;
 
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +34,7 @@ use tree_sitter::{Parser, Tree};
 
 pub use language::Language;
 use ngrams::NgramCounts;
+use tree::FlatTree;
 
 /// Options of `codebleu`.
 #[derive(Options, Debug)]
@@ -230,9 +232,10 @@ impl CodeParser {
         let stripped = self.language.without_comments(code);
         let tree: Option<Tree> = self.parser.parse(&stripped, None);
         let tree = tree.ok_or_else(|| Error::new(ErrorCode::Other, "the parser gave no tree"))?;
+        let flat = FlatTree::of(&tree, self.language.kinds());
         let parsed = Rc::new(Parsed {
-            subtrees: syntax::subtrees(&tree, self.language.kinds()),
-            edges: flow::edges(&tree, &stripped, self.language),
+            subtrees: syntax::subtrees(&flat),
+            edges: flow::edges(&flat, &stripped, self.language),
             code: stripped,
         });
         self.known.insert(code.to_owned(), Rc::clone(&parsed));

@@ -5,89 +5,88 @@
 //! whose text also tells of hidden nodes and is hashed itself.
 
 use std::hash::{Hash, Hasher};
-use std::num::NonZeroU16;
 
 use rustc_hash::{FxHashSet, FxHasher};
-use tree_sitter::{Node, Tree, TreeCursor};
 
-use super::language::Kinds;
+use super::tree::{Field, FlatTree, Place};
 
 /// Writing the text of a node recurses, so that of deeper ones is not written: they are equal when
 /// what can be seen of them is.
 const HIGHEST: usize = 500;
 
-/// The field of a node in the node that holds it.
-type Field = Option<NonZeroU16>;
-
 /// Walks over a tree.
 struct Walk<'a> {
-    cursor: TreeCursor<'a>,
+    tree: &'a FlatTree<'a>,
     /// Ended named nodes that wait for the node that holds them.
     waiting: Vec<(Field, u64)>,
-    /// Of each node that has not ended, where its descendants begin to wait, and its height.
-    open: Vec<(usize, usize)>,
+    /// Nodes that have not ended.
+    open: Vec<Open>,
     all: Vec<u64>,
 }
 
+/// A node that has not ended.
+struct Open {
+    at: Place,
+    /// Where its descendants begin to wait.
+    from: usize,
+    height: usize,
+}
+
 /// The hashes of all subtrees but leaves, and of the root.
-pub fn subtrees(tree: &Tree, kinds: &Kinds) -> Vec<u64> {
+pub fn subtrees(tree: &FlatTree<'_>) -> Vec<u64> {
     let mut walk = Walk {
-        cursor: tree.walk(),
+        tree,
         waiting: Vec::new(),
-        open: vec![(0, 0)],
+        open: Vec::new(),
         all: Vec::new(),
     };
-    loop {
-        if walk.cursor.goto_first_child() {
-            walk.open.push((walk.waiting.len(), 0));
-            continue;
-        }
-        loop {
-            walk.end(kinds);
-            if walk.cursor.goto_next_sibling() {
-                walk.open.push((walk.waiting.len(), 0));
-                break;
-            }
-            if !walk.cursor.goto_parent() {
-                return walk.all;
-            }
+    for at in 0..tree.nodes().len() {
+        walk.open.push(Open {
+            at,
+            from: walk.waiting.len(),
+            height: 0,
+        });
+        while let Some(open) = walk.open.pop_if(|open| tree.nodes()[open.at].end == at + 1) {
+            walk.end(&open);
         }
     }
+    walk.all
 }
 
 impl Walk<'_> {
-    /// Ends the node at the cursor.
-    fn end(&mut self, kinds: &Kinds) {
-        let (node, field) = (self.cursor.node(), self.cursor.field_id());
-        let (from, height) = self.open.pop().unwrap_or_default();
-        let hash = hash(node, kinds, &self.waiting[from..], height);
-        match self.open.last_mut() {
-            Some((_, outer)) => *outer = (*outer).max(height + 1),
-            None => self.all.push(hash),
+    fn end(&mut self, ended: &Open) {
+        let Open { at, from, height } = *ended;
+        let (tree, node) = (self.tree, &self.tree.nodes()[at]);
+        let hash = self.hash(ended);
+        if let Some(outer) = self.open.last_mut() {
+            outer.height = outer.height.max(height + 1);
         }
-        if node.child_count() > 0 && !self.open.is_empty() {
+        if !tree.is_leaf(at) || self.open.is_empty() {
             self.all.push(hash);
         }
-        if node.is_named() || node.is_missing() {
+        if node.node.is_named() || node.node.is_missing() {
             self.waiting.truncate(from);
-            self.waiting.push((field, hash));
+            self.waiting.push((node.field, hash));
         } else {
             // Its text does not show, but what it holds does, as if it filled this field.
             for (inner, _) in &mut self.waiting[from..] {
-                *inner = inner.or(field);
+                *inner = inner.or(node.field);
             }
         }
     }
-}
 
-fn hash(node: Node<'_>, kinds: &Kinds, inside: &[(Field, u64)], height: usize) -> u64 {
-    let mut hasher = FxHasher::default();
-    if node.has_error() && height < HIGHEST {
-        node.to_sexp().hash(&mut hasher);
-    } else {
-        (node.is_named(), kinds.hash(node), inside).hash(&mut hasher);
+    fn hash(&self, ended: &Open) -> u64 {
+        let node = self.tree.nodes()[ended.at].node;
+        let mut hasher = FxHasher::default();
+        if self.tree.is_broken && node.has_error() && ended.height < HIGHEST {
+            node.to_sexp().hash(&mut hasher);
+        } else {
+            let kind = self.tree.kind_hash(ended.at);
+            let inside = &self.waiting[ended.from..];
+            (node.is_named(), kind, inside).hash(&mut hasher);
+        }
+        hasher.finish()
     }
-    hasher.finish()
 }
 
 /// How many subtrees of the reference the candidate has; each counts as often as it occurs.

@@ -7,10 +7,10 @@ use std::hash::Hash;
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tree_sitter::{Node, Tree, TreeCursor};
 
 use super::tokens::{Token, Tokens};
-use crate::codebleu::language::{Kinds, Language, Part};
+use crate::codebleu::language::{Language, Part};
+use crate::codebleu::tree::{FlatTree, Place};
 
 /// How a value gets to a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,38 +52,41 @@ const MOST_STEPS: u32 = 1 << 20;
 
 /// What draws.
 pub struct Painter<'t> {
+    pub tree: &'t FlatTree<'t>,
     pub tokens: Tokens<'t>,
     pub language: Language,
-    pub kinds: &'static Kinds,
-    cursor: TreeCursor<'t>,
+    /// The edges so far; those of a node stand together, ordered by place.
+    pub edges: Vec<Drawn>,
     steps: u32,
 }
 
 /// The edges of a tree; `None` where the package fails to draw them.
-pub fn draw(tree: &Tree, code: &str, language: Language) -> Option<Vec<Drawn>> {
-    let tokens = Tokens::of(tree.root_node(), code, language.kinds())?;
+pub fn draw(tree: &FlatTree<'_>, code: &str, language: Language) -> Option<Vec<Drawn>> {
+    let tokens = Tokens::of(tree, code)?;
     let mut states = vec![None; tokens.names()];
     let mut painter = Painter {
+        tree,
         tokens,
         language,
-        kinds: language.kinds(),
-        cursor: tree.walk(),
+        edges: Vec::new(),
         steps: 0,
     };
-    painter.draw(tree.root_node(), &mut states)
+    painter.draw(0, &mut states)?;
+    Some(painter.edges)
 }
 
-impl<'t> Painter<'t> {
-    /// The edges of a node, ordered by place; brings `states` up to date.
-    pub fn draw(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+impl Painter<'_> {
+    /// Draws the edges of a node; brings `states` up to date.
+    pub fn draw(&mut self, node: Place, states: &mut States) -> Option<()> {
         self.steps += 1;
         if self.steps > MOST_STEPS {
             return None;
         }
-        if self.tokens.is_token(node) {
+        if self.tree.is_token(node) {
             return self.token(node, states);
         }
-        let mut edges = match self.kinds.part(node) {
+        let from = self.edges.len();
+        match self.tree.part(node) {
             Part::Definition => self.definition(node, states)?,
             Part::Assignment => self.assignment(node, states)?,
             Part::ForIn => self.for_in(node, states)?,
@@ -93,15 +96,15 @@ impl<'t> Painter<'t> {
             Part::ForEach => self.for_each(node, states)?,
             Part::While => self.while_loop(node, states)?,
             _ => self.others(node, states)?,
-        };
-        edges.sort_by_key(|edge| edge.place);
-        Some(edges)
+        }
+        self.edges[from..].sort_by_key(|edge| edge.place);
+        Some(())
     }
 
-    fn token(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+    fn token(&mut self, node: Place, states: &mut States) -> Option<()> {
         let token = self.tokens.get(node)?;
         if !self.tokens.is_variable(node, token) {
-            return Some(Vec::new());
+            return Some(());
         }
         let mut edge = Drawn::new(token, Relation::ComesFrom, &[]);
         let state = &mut states[token.name as usize];
@@ -110,42 +113,49 @@ impl<'t> Painter<'t> {
                 edge.from.push(token.name);
                 edge.from_places.extend(places.iter());
             }
-            None if self.kinds.part(node) == Part::Identifier => {
-                *state = Some([token.place].into())
-            }
+            None if self.tree.part(node) == Part::Identifier => *state = Some([token.place].into()),
             None => {}
         }
-        Some(vec![edge])
+        self.edges.push(edge);
+        Some(())
     }
 
     /// Any other node: its children, in Python what binds the variables of a comprehension first.
-    fn others(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
-        let mut children = self.children(node);
-        children.sort_by_key(|child| self.kinds.part(*child) != Part::ForIn);
-        self.draw_all(&children, states)
-    }
-
-    /// The edges of several nodes.
-    pub fn draw_all(&mut self, nodes: &[Node<'t>], states: &mut States) -> Option<Vec<Drawn>> {
-        let mut edges = Vec::new();
-        for node in nodes {
-            edges.append(&mut self.draw(*node, states)?);
+    fn others(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let tree = self.tree;
+        if self.python() {
+            let binding = |child: &Place| tree.part(*child) == Part::ForIn;
+            self.draw_all(tree.children(node).filter(binding), states)?;
+            return self.draw_all(tree.children(node).filter(|child| !binding(child)), states);
         }
-        Some(edges)
+        self.draw_all(tree.children(node), states)
     }
 
-    /// The children of a node.
-    pub fn children(&mut self, node: Node<'t>) -> Vec<Node<'t>> {
-        node.children(&mut self.cursor).collect()
+    /// Draws the edges of several nodes.
+    pub fn draw_all(
+        &mut self,
+        nodes: impl IntoIterator<Item = Place>,
+        states: &mut States,
+    ) -> Option<()> {
+        nodes
+            .into_iter()
+            .try_for_each(|node| self.draw(node, states))
     }
 
     pub fn python(&self) -> bool {
         self.language == Language::Python
     }
+
+    /// Merges the edges from `from` on, of a loop walked over twice: one is left for each place,
+    /// name and relation.
+    pub fn once(&mut self, from: usize) {
+        let edges = self.edges.split_off(from);
+        self.edges.extend(once(edges));
+    }
 }
 
 /// The edges of a loop walked over twice: one for each place, name and relation.
-pub fn once(edges: Vec<Drawn>) -> Vec<Drawn> {
+fn once(edges: Vec<Drawn>) -> Vec<Drawn> {
     let mut at: FxHashMap<(u32, u32, Relation), usize> = FxHashMap::default();
     let mut all: Vec<Drawn> = Vec::new();
     for edge in edges {

@@ -8,9 +8,9 @@ mod statements;
 mod tokens;
 
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
-use tree_sitter::Tree;
 
 use super::language::Language;
+use super::tree::FlatTree;
 use graph::{Drawn, Relation};
 
 /// An edge with its variables numbered in the order of their first use.
@@ -22,7 +22,7 @@ pub struct Edge {
 }
 
 /// The edges of a tree; none where the package fails to draw them.
-pub fn edges(tree: &Tree, code: &str, language: Language) -> Vec<Edge> {
+pub fn edges(tree: &FlatTree<'_>, code: &str, language: Language) -> Vec<Edge> {
     let Some(mut drawn) = graph::draw(tree, code, language) else {
         return Vec::new();
     };

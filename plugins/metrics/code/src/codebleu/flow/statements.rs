@@ -4,102 +4,98 @@
 
 use std::rc::Rc;
 
-use tree_sitter::Node;
-
-use super::graph::{Drawn, Painter, Relation, States, once};
+use super::graph::{Drawn, Painter, Relation, States};
 use super::tokens::Token;
 use crate::codebleu::language::{Language, Part};
+use crate::codebleu::tree::Place;
 
-impl<'t> Painter<'t> {
+impl Painter<'_> {
     /// A name, perhaps with a value.
-    pub fn definition(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
-        let (name, value) = match (self.language, &self.children(node)[..]) {
-            (Language::CSharp, [name, value]) => (Some(*name), Some(*value)),
-            (Language::CSharp, parts) => (parts.first().copied(), None),
-            _ => (
-                node.child_by_field_name("name"),
-                node.child_by_field_name("value"),
-            ),
+    pub fn definition(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let tree = self.tree;
+        let mut parts = tree.children(node);
+        let (name, value) = match (self.language, parts.next(), parts.next(), parts.next()) {
+            (Language::CSharp, name, Some(value), None) => (name, Some(value)),
+            (Language::CSharp, name, _, _) => (name, None),
+            _ => (tree.child_in(node, "name"), tree.child_in(node, "value")),
         };
         let names = self.tokens.variables(name)?;
         let Some(value) = value else {
             let edge = |name: &Token| Drawn::new(*name, Relation::ComesFrom, &[]);
-            let edges = names.iter().map(edge).collect();
+            self.edges.extend(names.iter().map(edge));
             names.iter().for_each(|name| set(states, *name));
-            return Some(edges);
+            return Some(());
         };
         let values = self.tokens.variables(Some(value))?;
-        let mut edges = self.draw(value, states)?;
-        edges.extend(each_from_each(&names, Relation::ComesFrom, &values));
-        names.iter().for_each(|name| set(states, *name));
-        Some(edges)
+        self.draw(value, states)?;
+        self.bound(&names, Relation::ComesFrom, &values, states);
+        Some(())
     }
 
     /// `left = right`.
-    pub fn assignment(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
-        let right = node.child_by_field_name("right");
+    pub fn assignment(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let right = self.tree.child_in(node, "right");
         if self.python() {
             // A variable with a type and no value.
             if right.is_none() {
-                return Some(Vec::new());
+                return Some(());
             }
             let (left, right) = self.sides(node)?;
             return self.bind(&left, &right, states);
         }
-        let left = node.child_by_field_name("left");
-        let mut edges = self.draw(right?, states)?;
+        let left = self.tree.child_in(node, "left");
+        self.draw(right?, states)?;
         let names = self.tokens.variables(left)?;
         let values = self.tokens.variables(right)?;
-        edges.extend(each_from_each(&names, Relation::ComputedFrom, &values));
-        names.iter().for_each(|name| set(states, *name));
-        Some(edges)
+        self.bound(&names, Relation::ComputedFrom, &values, states);
+        Some(())
     }
 
     /// `for left in right` of a comprehension.
-    pub fn for_in(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
-        let whole = *self.children(node).last()?;
-        let element = node.child_by_field_name("left");
+    pub fn for_in(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let whole = self.tree.children(node).last()?;
+        let element = self.tree.child_in(node, "left");
         self.bind(&[element], &[Some(whole)], states)
     }
 
     /// Each on the left gets the value of its partner on the right.
     fn bind(
         &mut self,
-        left: &[Option<Node<'t>>],
-        right: &[Option<Node<'t>>],
+        left: &[Option<Place>],
+        right: &[Option<Place>],
         states: &mut States,
-    ) -> Option<Vec<Drawn>> {
-        let mut edges = Vec::new();
+    ) -> Option<()> {
         for node in right {
-            edges.extend(self.draw((*node)?, states)?);
+            self.draw((*node)?, states)?;
         }
         for (left, right) in left.iter().zip(right) {
             let names = self.tokens.variables(*left)?;
             let values = self.tokens.variables(*right)?;
             for name in names {
-                edges.push(Drawn::new(name, Relation::ComputedFrom, &values));
+                let edge = Drawn::new(name, Relation::ComputedFrom, &values);
+                self.edges.push(edge);
                 set(states, name);
             }
         }
-        Some(edges)
+        Some(())
     }
 
     /// `i++`.
-    pub fn increment(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn increment(&mut self, node: Place, states: &mut States) -> Option<()> {
         let names = self.tokens.variables(Some(node))?;
-        names.iter().for_each(|name| set(states, *name));
-        Some(each_from_each(&names, Relation::ComputedFrom, &names))
+        self.bound(&names, Relation::ComputedFrom, &names, states);
+        Some(())
     }
 
     /// `if` with its branches: afterwards a variable may have its value from each.
-    pub fn branches(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn branches(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let tree = self.tree;
         let before = states.clone();
         let mut ends = Vec::new();
-        let mut edges = Vec::new();
         let (mut has_else, mut left_first) = (false, false);
-        for child in self.children(node) {
-            let part = self.kinds.part(child);
-            has_else |= self.kinds.has_else(child);
+        for child in tree.children(node) {
+            let part = tree.part(child);
+            has_else |= tree.has_else(child);
             let first = if self.python() {
                 part != Part::ElseClause
             } else {
@@ -107,10 +103,10 @@ impl<'t> Painter<'t> {
                 !left_first
             };
             if first {
-                edges.extend(self.draw(child, states)?);
+                self.draw(child, states)?;
             } else {
                 let mut branch = before.clone();
-                edges.extend(self.draw(child, &mut branch)?);
+                self.draw(child, &mut branch)?;
                 ends.push(branch);
             }
         }
@@ -127,87 +123,95 @@ impl<'t> Painter<'t> {
                 *state = Some(Rc::from(places));
             }
         }
-        Some(edges)
+        Some(())
     }
 
     /// `for` in Python, which binds elements, and elsewhere, which counts.
-    pub fn for_loop(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
-        let mut edges = Vec::new();
-        let parts = self.children(node);
+    pub fn for_loop(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let (tree, from) = (self.tree, self.edges.len());
         if self.python() {
             for _ in 0..2 {
                 let (left, right) = self.sides(node)?;
-                edges.extend(self.bind(&left, &right, states)?);
-                let body = parts.last().copied();
-                if let Some(body) = body.filter(|body| self.kinds.part(*body) == Part::Block) {
-                    edges.extend(self.draw(body, states)?);
+                self.bind(&left, &right, states)?;
+                let body = tree.children(node).last();
+                if let Some(body) = body.filter(|body| tree.part(*body) == Part::Block) {
+                    self.draw(body, states)?;
                 }
             }
-            return Some(once(edges));
+        } else {
+            self.draw_all(tree.children(node), states)?;
+            let declared = |part: &Place| tree.part(*part) == Part::LocalDeclaration;
+            let mut again = tree.children(node);
+            // All that follows the declaration; nothing where there is none.
+            again.find(declared);
+            self.draw_all(again, states)?;
         }
-        edges.extend(self.draw_all(&parts, states)?);
-        let declared = |part: &Node<'t>| self.kinds.part(*part) == Part::LocalDeclaration;
-        let again = parts
-            .iter()
-            .position(declared)
-            .map_or(parts.len(), |at| at + 1);
-        edges.extend(self.draw_all(&parts[again..], states)?);
-        Some(once(edges))
+        self.once(from);
+        Some(())
     }
 
     /// A loop over the elements of something.
-    pub fn for_each(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
+    pub fn for_each(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let (tree, from) = (self.tree, self.edges.len());
         let (name, value) = self.language.for_each_fields();
-        let name = node.child_by_field_name(name);
-        let value = node.child_by_field_name(value);
-        let body = node.child_by_field_name("body");
-        let mut edges = Vec::new();
+        let name = tree.child_in(node, name);
+        let value = tree.child_in(node, value);
+        let body = tree.child_in(node, "body");
         for _ in 0..2 {
-            edges.extend(self.draw(value?, states)?);
+            self.draw(value?, states)?;
             let names = self.tokens.variables(name)?;
             let values = self.tokens.variables(value)?;
-            edges.extend(each_from_each(&names, Relation::ComputedFrom, &values));
-            names.iter().for_each(|name| set(states, *name));
-            edges.extend(self.draw(body?, states)?);
+            self.bound(&names, Relation::ComputedFrom, &values, states);
+            self.draw(body?, states)?;
         }
-        Some(once(edges))
+        self.once(from);
+        Some(())
     }
 
     /// `while`.
-    pub fn while_loop(&mut self, node: Node<'t>, states: &mut States) -> Option<Vec<Drawn>> {
-        let parts = self.children(node);
-        let mut edges = self.draw_all(&parts, states)?;
-        edges.extend(self.draw_all(&parts, states)?);
-        Some(once(edges))
+    pub fn while_loop(&mut self, node: Place, states: &mut States) -> Option<()> {
+        let (tree, from) = (self.tree, self.edges.len());
+        for _ in 0..2 {
+            self.draw_all(tree.children(node), states)?;
+        }
+        self.once(from);
+        Some(())
     }
 
     /// The parts on both sides of a Python assignment or `for`, paired where there are as many.
-    fn sides(&mut self, node: Node<'t>) -> Option<Sides<'t>> {
-        let right = node.child_by_field_name("right")?;
-        let left = node.child_by_field_name("left")?;
-        let (mut lefts, mut rights) = (self.children(left), self.children(right));
-        lefts.retain(|part| self.kinds.part(*part) != Part::Comma);
-        rights.retain(|part| self.kinds.part(*part) != Part::Comma);
+    fn sides(&self, node: Place) -> Option<Sides> {
+        let right = self.tree.child_in(node, "right")?;
+        let left = self.tree.child_in(node, "left")?;
+        let parts = |side: Place| -> Vec<Option<Place>> {
+            let parts = self.tree.children(side);
+            let parts = parts.filter(|part| self.tree.part(*part) != Part::Comma);
+            parts.map(Some).collect()
+        };
+        let (lefts, rights) = (parts(left), parts(right));
         if lefts.len() != rights.len() || lefts.is_empty() {
-            (lefts, rights) = (vec![left], vec![right]);
+            return Some((vec![Some(left)], vec![Some(right)]));
         }
-        let all = |side: Vec<Node<'t>>| side.into_iter().map(Some).collect();
-        Some((all(lefts), all(rights)))
+        Some((lefts, rights))
+    }
+
+    /// Each name gets its value from each of the values.
+    fn bound(
+        &mut self,
+        names: &[Token],
+        relation: Relation,
+        values: &[Token],
+        states: &mut States,
+    ) {
+        for name in names {
+            let from = |value: &Token| Drawn::new(*name, relation, &[*value]);
+            self.edges.extend(values.iter().map(from));
+        }
+        names.iter().for_each(|name| set(states, *name));
     }
 }
 
 /// Both sides of a statement, part by part.
-type Sides<'t> = (Vec<Option<Node<'t>>>, Vec<Option<Node<'t>>>);
-
-fn each_from_each(names: &[Token], relation: Relation, values: &[Token]) -> Vec<Drawn> {
-    let from = |name: &Token| {
-        let name = *name;
-        values
-            .iter()
-            .map(move |value| Drawn::new(name, relation, &[*value]))
-    };
-    names.iter().flat_map(from).collect()
-}
+type Sides = (Vec<Option<Place>>, Vec<Option<Place>>);
 
 /// A variable got its value here.
 fn set(states: &mut States, name: Token) {

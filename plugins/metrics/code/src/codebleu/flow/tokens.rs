@@ -3,20 +3,20 @@
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
-use tree_sitter::{Node, TreeCursor};
+use tree_sitter::Node;
 
-use crate::codebleu::language::{Kinds, Part};
+use crate::codebleu::tree::{FlatTree, Place};
 
 /// More levels than Python recurses into: there the package draws no edge.
-const DEEPEST: usize = 985;
+const DEEPEST: u32 = 985;
 
 /// The tokens of a tree.
-#[derive(Debug)]
 pub struct Tokens<'a> {
-    kinds: &'static Kinds,
-    /// By first and last byte, the place and the name. An empty token gives way to a later one.
-    at: FxHashMap<(usize, usize), Token>,
-    names: FxHashMap<Cow<'a, str>, u32>,
+    pub tree: &'a FlatTree<'a>,
+    /// For each node, the token that it is.
+    at: Vec<Option<Token>>,
+    /// Those of no width by where they are: an earlier one gives way to a later one.
+    empty: FxHashMap<usize, Token>,
     texts: Vec<Cow<'a, str>>,
 }
 
@@ -28,55 +28,42 @@ pub struct Token {
 }
 
 impl<'a> Tokens<'a> {
-    /// The tokens below `root`; `None` where the package fails.
-    pub fn of(root: Node<'_>, code: &'a str, kinds: &'static Kinds) -> Option<Self> {
-        let lines: Vec<&str> = code.split('\n').collect();
+    /// The tokens of a tree; `None` where the package fails.
+    pub fn of(tree: &'a FlatTree<'a>, code: &'a str) -> Option<Self> {
         let mut tokens = Self {
-            kinds,
-            at: FxHashMap::default(),
-            names: FxHashMap::default(),
+            tree,
+            at: vec![None; tree.nodes().len()],
+            empty: FxHashMap::default(),
             texts: Vec::new(),
         };
-        let mut cursor = root.walk();
+        let text = Text::of(code);
+        let mut names: FxHashMap<Cow<'a, str>, u32> = FxHashMap::default();
+        let mut at = 0;
         let mut place = 0;
-        let mut depth = 0;
-        loop {
-            let node = cursor.node();
-            if tokens.is_token(node) {
-                tokens.add(node, &lines, place)?;
-                place += 1;
-            } else if cursor.goto_first_child() {
-                depth += 1;
-                if depth > DEEPEST {
-                    return None;
-                }
+        while let Some(node) = tree.nodes().get(at) {
+            if node.depth > DEEPEST {
+                return None;
+            }
+            if !tree.is_token(at) {
+                at += 1;
                 continue;
             }
-            if !next(&mut cursor, &mut depth) {
-                return Some(tokens);
+            let text = text.of_token(node.node)?;
+            let next = tokens.texts.len() as u32;
+            let name = *names.entry(text.clone()).or_insert(next);
+            if name == next {
+                tokens.texts.push(text);
             }
+            let token = Token { place, name };
+            tokens.at[at] = Some(token);
+            let bytes = tree.bytes(at);
+            if bytes.is_empty() {
+                tokens.empty.insert(bytes.start, token);
+            }
+            place += 1;
+            at = node.end;
         }
-    }
-
-    fn add(&mut self, node: Node<'_>, lines: &[&'a str], place: u32) -> Option<()> {
-        let text = text_of(node, lines)?;
-        let next = self.texts.len() as u32;
-        let name = *self.names.entry(text.clone()).or_insert(next);
-        if name == next {
-            self.texts.push(text);
-        }
-        let range = (node.start_byte(), node.end_byte());
-        self.at.insert(range, Token { place, name });
-        Some(())
-    }
-
-    /// Whether a node is a token: a leaf, or a string with all that is in it.
-    pub fn is_token(&self, node: Node<'_>) -> bool {
-        match self.kinds.part(node) {
-            Part::Comment => false,
-            Part::Text => true,
-            _ => node.child_count() == 0,
-        }
+        Some(tokens)
     }
 
     /// How many texts there are.
@@ -85,62 +72,70 @@ impl<'a> Tokens<'a> {
     }
 
     /// The token that a node is.
-    pub fn get(&self, node: Node<'_>) -> Option<Token> {
-        self.at.get(&(node.start_byte(), node.end_byte())).copied()
+    pub fn get(&self, node: Place) -> Option<Token> {
+        if !self.empty.is_empty() {
+            let bytes = self.tree.bytes(node);
+            if bytes.is_empty() {
+                return self.empty.get(&bytes.start).copied();
+            }
+        }
+        self.at[node]
     }
 
     /// Whether a token is more than what its kind says, as a name is and a semicolon is not.
-    pub fn is_variable(&self, node: Node<'_>, token: Token) -> bool {
-        self.texts[token.name as usize] != node.kind()
+    pub fn is_variable(&self, node: Place, token: Token) -> bool {
+        self.texts[token.name as usize] != self.tree.kind(node)
     }
 
     /// The variables below a node; `None` where the package fails.
-    pub fn variables(&self, node: Option<Node<'_>>) -> Option<Vec<Token>> {
-        let mut cursor = node?.walk();
+    pub fn variables(&self, node: Option<Place>) -> Option<Vec<Token>> {
         let mut variables = Vec::new();
-        let mut depth = 0;
-        loop {
-            let node = cursor.node();
-            if self.is_token(node) {
-                let token = self.get(node)?;
-                if self.is_variable(node, token) {
-                    variables.push(token);
-                }
-            } else if cursor.goto_first_child() {
-                depth += 1;
-                continue;
-            }
-            if !next(&mut cursor, &mut depth) {
-                return Some(variables);
+        for node in self.tree.tokens(node?) {
+            let token = self.get(node)?;
+            if self.is_variable(node, token) {
+                variables.push(token);
             }
         }
+        Some(variables)
     }
 }
 
-/// Goes to the next node that is not below this one, within the node at depth 0.
-fn next(cursor: &mut TreeCursor<'_>, depth: &mut usize) -> bool {
-    while *depth > 0 {
-        if cursor.goto_next_sibling() {
-            return true;
-        }
-        cursor.goto_parent();
-        *depth -= 1;
-    }
-    false
+/// Code, and its lines.
+struct Text<'a> {
+    code: &'a str,
+    is_ascii: bool,
+    lines: Vec<&'a str>,
 }
 
-/// The text of a token as the package cuts it: columns, which are bytes, count as characters, and
-/// lines are joined without what was between them.
-fn text_of<'a>(node: Node<'_>, lines: &[&'a str]) -> Option<Cow<'a, str>> {
-    let (start, end) = (node.start_position(), node.end_position());
-    let first = *lines.get(start.row)?;
-    if start.row == end.row {
-        return Some(characters(first, start.column, end.column).into());
+impl<'a> Text<'a> {
+    fn of(code: &'a str) -> Self {
+        Self {
+            code,
+            is_ascii: code.is_ascii(),
+            lines: code.split('\n').collect(),
+        }
     }
-    let mut text = characters(first, start.column, usize::MAX).to_owned();
-    text.extend(lines.get(start.row + 1..end.row)?.iter().copied());
-    text += characters(lines.get(end.row)?, 0, end.column);
-    Some(text.into())
+
+    /// The text of a token as the package cuts it: columns, which are bytes, count as characters,
+    /// and lines are joined without what was between them.
+    fn of_token(&self, node: Node<'_>) -> Option<Cow<'a, str>> {
+        if self.is_ascii {
+            let text = self.code.get(node.byte_range())?;
+            // Where bytes are characters, a token within a line is what it is.
+            if !text.contains('\n') {
+                return Some(text.into());
+            }
+        }
+        let (start, end) = (node.start_position(), node.end_position());
+        let first = *self.lines.get(start.row)?;
+        if start.row == end.row {
+            return Some(characters(first, start.column, end.column).into());
+        }
+        let mut text = characters(first, start.column, usize::MAX).to_owned();
+        text.extend(self.lines.get(start.row + 1..end.row)?.iter().copied());
+        text += characters(self.lines.get(end.row)?, 0, end.column);
+        Some(text.into())
+    }
 }
 
 /// Characters `from` to `to`, as far as there are so many.
