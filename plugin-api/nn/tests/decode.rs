@@ -1,5 +1,8 @@
 //! Attention over a cache against attention over whole sequences, and the fused kernel against libtorch.
 
+mod draws;
+
+use draws::draw;
 use tch::{Device, Kind, Tensor};
 use tenon_nn::{Attention, Decode, Sight, Spans};
 use tenon_plugin_api::cache::Cache;
@@ -51,7 +54,7 @@ struct Text {
 
 impl Text {
     fn random(shape: Shape, tokens: i64, kind: Kind) -> Self {
-        let of = |heads: i64| Tensor::randn([tokens, heads * DIM], (kind, Device::Cpu));
+        let of = |heads: i64| draw(&[tokens, heads * DIM], kind);
         Self {
             q: of(shape.heads),
             k: of(shape.kv_heads),
@@ -85,7 +88,7 @@ fn bias(shape: Shape, kind: Kind) -> Option<(Tensor, Tensor)> {
     if !shape.bias {
         return None;
     }
-    let by_distance = Tensor::randn([shape.heads, 40], (kind, Device::Cpu));
+    let by_distance = draw(&[shape.heads, 40], kind);
     let places = Tensor::arange(40, (Kind::Int64, Device::Cpu));
     let distance = (places.unsqueeze(1) - &places).abs().reshape([-1]);
     let by_place = by_distance.index_select(1, &distance);
@@ -214,7 +217,7 @@ fn cross_attention_sees_the_source_of_each_rows_prompt() {
             .remember(&mut cache, &spans, &all.k, &all.v)
             .expect("remembered");
         cache.select(&[2, 0, 2, 1]).expect("rows");
-        let q = Tensor::randn([4, 4 * DIM], (kind, Device::Cpu));
+        let q = draw(&[4, 4 * DIM], kind);
         let found = decode.cross(&cache, &q).expect("cross-attention");
         for (row, source) in [2, 0, 2, 1]
             .iter()

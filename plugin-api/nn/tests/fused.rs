@@ -1,5 +1,7 @@
 //! The fused kernels against the same computation by libtorch's operations, and the masks of dropout.
 
+mod draws;
+
 use tch::{Device, Kind, Tensor};
 use tenon_nn::{
     Activation, Attention, Dropout, LayerNorm, Linear, Packing, RmsNorm, Rotary, Scaling, Sight,
@@ -7,7 +9,7 @@ use tenon_nn::{
 };
 
 fn random(shape: &[i64]) -> Tensor {
-    Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    draws::draw(shape, Kind::Float)
 }
 
 /// Asserts that outputs and gradients in float32 (fused) equal those in float64 (libtorch's operations).
