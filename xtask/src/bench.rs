@@ -217,19 +217,7 @@ pub fn bench(options: &Options) -> Result<()> {
         [] => &Part::USUAL,
         named => named,
     };
-    // All that may be missing is found out before the first hour of building.
-    if parts.iter().any(|part| part.trains()) {
-        data::prepare(options.data.as_deref(), &folder(&repository).join("sst2"))?;
-    }
-    if parts.iter().any(|part| part.reads_text()) {
-        options.text()?;
-    }
-    if parts.contains(&Part::Nanogpt) {
-        options.nanogpt()?;
-    }
-    if parts.contains(&Part::Generation) {
-        generation::chosen(&options.case)?;
-    }
+    find_inputs(options, parts, &repository)?;
     let peer = match parts.iter().any(|part| part.has_peer()) {
         true => Some(Peer::find(options.python.as_deref())?),
         false => None,
@@ -273,6 +261,23 @@ pub fn bench(options: &Options) -> Result<()> {
         }
         let name = part.name().to_owned() + if partly { "-cases" } else { "" };
         keep(&repository, &name, &machine, findings.json)?;
+    }
+    Ok(())
+}
+
+/// Looks for what `parts` read, so that what is missing is known before the first hour of building.
+fn find_inputs(options: &Options, parts: &[Part], repository: &Path) -> Result<()> {
+    if parts.iter().any(|part| part.trains()) {
+        data::prepare(options.data.as_deref(), &folder(repository).join("sst2"))?;
+    }
+    if parts.iter().any(|part| part.reads_text()) {
+        options.text()?;
+    }
+    if parts.contains(&Part::Nanogpt) {
+        options.nanogpt()?;
+    }
+    if parts.contains(&Part::Generation) {
+        generation::chosen(&options.case)?;
     }
     Ok(())
 }

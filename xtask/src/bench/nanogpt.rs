@@ -165,7 +165,7 @@ fn compare(ours: &[Run], peers: &[Run], steps: u32) -> String {
     let tokens = |runs: &[Run]| runs.first().map_or(0, |run| run.tokens);
     table(&head, &rows)
         + &format!(
-            "\nEach run: {steps} steps; {} and {} tokens; {} runs, the sides in turn.\n",
+            "\nEach run: {steps} steps; {} and {} tokens; runs of each side, in turn: {}.\n",
             tokens(ours),
             tokens(peers),
             ours.len()
@@ -205,7 +205,7 @@ mod tests {
             "| training, tokens/s | 350 (300–400) | 100 | 3.50 × | ≥ 1.3 × |",
             "| command, start to end, s | 60.0 (60.0–60.0) | 60.0 | 1.00 × | ≤ 1.00 × |",
             "| validation loss, nats a character | 1.760 (1.760–1.760) | 1.760 |  | ≤ 1.88 |",
-            "2000 steps; 10 and 11 tokens; 2 runs",
+            "2000 steps; 10 and 11 tokens; runs of each side, in turn: 2",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

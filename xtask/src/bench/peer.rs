@@ -126,18 +126,28 @@ fn requirements() -> Result<BTreeMap<String, String>> {
     let text = read_requirements()?;
     let pins = text.lines().filter_map(|line| line.split_once("=="));
     Ok(pins
-        .map(|(name, version)| (name.into(), version.into()))
+        .map(|(name, version)| (normal(name), version.into()))
         .collect())
+}
+
+/// A name in the one of its spellings that is the normal one (PEP 503): `rouge_score` is
+/// `rouge-score`.
+fn normal(name: &str) -> String {
+    name.to_lowercase().replace(['_', '.'], "-")
 }
 
 /// The versions of the pinned packages in an environment.
 fn versions(python: &Path) -> Result<BTreeMap<String, String>> {
     const LIST: &str = "import importlib.metadata as m, json\n\
-                        print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))";
+                        print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))";
     let output = ours::shell(python).args(["-c", LIST]).output();
     let output = output.with_context(|| format!("starting the Python {}", python.display()))?;
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{} is no Python 3 that works", python.display()))
+    let found: BTreeMap<String, String> = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{} is no Python 3 that works", python.display()))?;
+    let found = found.into_iter();
+    Ok(found
+        .map(|(name, version)| (normal(&name), version))
+        .collect())
 }
 
 /// What is missing or of another version, in words.
@@ -173,6 +183,13 @@ mod tests {
             differences(&pinned, &present),
             ["numpy 2.4.5, 2.4.6 is needed", "no peft, 0.21.2 is needed"]
         );
+    }
+
+    #[test]
+    fn names_are_the_same_however_they_are_spelled() {
+        for name in ["rouge-score", "rouge_score", "Rouge.Score"] {
+            assert_eq!(normal(name), "rouge-score");
+        }
     }
 
     #[test]

@@ -56,6 +56,23 @@ struct Training {
     learns: bool,
 }
 
+impl Training {
+    fn new(steps: usize, seed: u32) -> Self {
+        Self {
+            steps,
+            seed,
+            learns: true,
+        }
+    }
+
+    fn without_learning(steps: usize) -> Self {
+        Self {
+            learns: false,
+            ..Self::new(steps, 0)
+        }
+    }
+}
+
 /// Runs both sides without learning, and then as often as asked for, in turn.
 ///
 /// # Errors
@@ -73,19 +90,9 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
         Some(peer) => of_peer(peer, &folder, training),
         None => of_tenon(built, training),
     };
-    let still = Training {
-        steps,
-        seed: 0,
-        learns: false,
-    };
+    let still = Training::without_learning(steps);
     let before = (one(None, still)?, one(Some(peer), still)?);
-    same_work(&before.0, &before.1)?;
-    ensure!(
-        (before.0.loss - before.1.loss).abs() <= TOLERANCE,
-        "without learning, the mean loss is {} here and {} at the peer: they do not train on the same",
-        before.0.loss,
-        before.1.loss
-    );
+    same_losses(&before.0, &before.1)?;
     let (mut ours, mut peers, mut raw) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 0..options.seeds {
         // Whatever changes over time does so for both.
@@ -95,14 +102,7 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
         }
         for side in sides {
             let busy = busy_cores();
-            let run = one(
-                side,
-                Training {
-                    steps,
-                    seed,
-                    learns: true,
-                },
-            )?;
+            let run = one(side, Training::new(steps, seed))?;
             let name = if side.is_some() { "peer" } else { "tenon" };
             println!(
                 "seed {seed}: {name:<6} {:>6.1} tokens/s, {:>6.0} MiB, mean loss {:.3}",
@@ -217,6 +217,18 @@ fn same_work(our: &Run, peer: &Run) -> Result<()> {
     Ok(())
 }
 
+/// Checks that both, which learned nothing, found the same losses over the same work.
+fn same_losses(our: &Run, peer: &Run) -> Result<()> {
+    same_work(our, peer)?;
+    ensure!(
+        (our.loss - peer.loss).abs() <= TOLERANCE,
+        "without learning, the mean loss is {} here and {} at the peer: they do not train on the same",
+        our.loss,
+        peer.loss
+    );
+    Ok(())
+}
+
 /// The table, and what was done.
 fn compare(ours: &[Run], peers: &[Run], before: &(Run, Run)) -> String {
     let row = |what: &str, goal: &str, decimals: usize, figure: fn(&Run) -> f64| {
@@ -240,7 +252,7 @@ fn compare(ours: &[Run], peers: &[Run], before: &(Run, Run)) -> String {
     table(&head, &rows)
         + &format!(
             "\nEach run: {} steps of {BATCH} blocks of {BLOCK} tokens, the first {UNCOUNTED} not counted, {} \
-             parameters; {} runs, the sides in turn. Mean loss over the same blocks without learning: {:.6} and \
+             parameters; runs of each side, in turn: {}. Mean loss over the same blocks without learning: {:.6} and \
              {:.6}; with it, in the last run: {:.2} and {:.2}.\n",
             our.steps,
             our.parameters,
@@ -289,6 +301,19 @@ mod tests {
             error
                 .to_string()
                 .contains("peer:  8 steps over 16352 tokens"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn other_tokens_are_no_comparison() {
+        let with = |loss: f64| Run { loss, ..run(1.0) };
+        same_losses(&with(10.81428), &with(10.81429)).expect("the same but for rounding");
+        let error = same_losses(&with(10.81), &with(10.82)).expect_err("other tokens");
+        assert!(
+            error
+                .to_string()
+                .contains("10.81 here and 10.82 at the peer"),
             "{error}"
         );
     }
