@@ -12,7 +12,7 @@
 //!   state.json          labels and what else evaluation and prediction need
 //!   checkpoints/        step-00000120/ …, best/
 //!   model/ or adapter/  the result, as Hugging Face or PEFT lay it out
-//!   artifacts/          files that components left
+//!   artifacts/          files that components left; in validation/ and test/ those of an evaluation
 //!   .lock               held by the process that trains here
 //! ```
 
@@ -175,19 +175,37 @@ pub fn write_folder_atomically<E: From<io::Error>>(
         .prefix(WRITING)
         .tempdir_in(parent)?;
     fill(temporary.path())?;
-    for entry in fs::read_dir(temporary.path())? {
+    put_in_place(temporary.path(), path)?;
+    // It has another name now.
+    let _ = temporary.keep();
+    Ok(())
+}
+
+/// Where a folder is filled that [`put_in_place`] will give the name `path`; one that is left there by a crash
+/// [`remove_leftovers`] takes away.
+#[must_use]
+pub fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    above(path).join(format!("{WRITING}{name}"))
+}
+
+/// Gives a folder that is filled the name `path`, in the same folder, in place of an old one of that name; what is in
+/// it is on the disk first.
+///
+/// # Errors
+/// Writing fails; an old folder stays.
+pub fn put_in_place(new: &Path, path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(new)? {
         let path = entry?.path();
         if path.is_file() {
-            share(&path, temporary.path())?;
+            share(&path, new)?;
             File::open(path)?.sync_all()?;
         }
     }
-    sync_folder(temporary.path())?;
-    replace(temporary.path(), path, parent)?;
-    // It has another name now.
-    let _ = temporary.keep();
-    sync_folder(parent)?;
-    Ok(())
+    sync_folder(new)?;
+    let parent = above(path);
+    replace(new, path, parent)?;
+    sync_folder(parent)
 }
 
 /// Gives the folder `new` the name `path`; an old one of that name is removed.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use tenon_core::config::options::Generate;
 use tenon_core::config::{Catalog, ComponentSettings, Kind, Pretrained, RunSettings};
-use tenon_core::folder::{RunFolder, write_atomically};
+use tenon_core::folder::{RunFolder, remove_leftovers, write_atomically};
 use tenon_core::registry::{Pins, Registry, used};
 use tenon_core::request::{
     Command, EngineRequest, EvaluateOn, EvaluateRequest, MergeRequest, PredictRequest, Split,
@@ -128,6 +128,9 @@ fn train_in(
     phases.end("tokenization");
 
     let _lock = place::take(folder, earlier, request, &pins, &session)?;
+    if folder.artifacts().is_dir() {
+        remove_leftovers(&folder.artifacts()).context("tidying the run's artifacts")?;
+    }
     services::set_artifacts(folder.artifacts());
     let checkpoints = Checkpoints::open(
         folder.checkpoints(),

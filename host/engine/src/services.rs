@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use tenon_core::data::rng::derive_seed;
+use tenon_core::folder;
 use tenon_core::request::Terminal;
 use tenon_plugin_api::host::{Services, set_services};
 
@@ -24,6 +25,13 @@ struct Shared {
     interactive: bool,
     plugin_bars: Mutex<HashMap<u64, ProgressBar>>,
     next_bar: AtomicU64,
+}
+
+impl Shared {
+    fn artifacts(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        let artifacts = self.artifacts.lock();
+        artifacts.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 static SHARED: OnceLock<Shared> = OnceLock::new();
@@ -85,12 +93,36 @@ pub fn at(seed: u64, epoch: u64, step: u64) {
 
 /// Sets the folder in which components may leave files.
 pub fn set_artifacts(folder: PathBuf) {
-    if let Some(shared) = shared() {
-        *shared
-            .artifacts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(folder);
+    let shared = shared();
+    drop(shared.and_then(|shared| shared.artifacts().replace(folder)));
+}
+
+/// Does what components may leave files of: they get a folder of their own, which takes the place of the folder `name`
+/// among the run's artifacts when all is done. So these are always of one whole piece of work, the latest.
+///
+/// # Errors
+/// Those of `work`, after which nothing has changed; or the files cannot be put in place.
+pub fn with_artifacts<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some((shared, outer)) = shared().and_then(|all| Some((all, all.artifacts().clone()?)))
+    else {
+        return work();
+    };
+    let place = outer.join(name);
+    let filling = folder::beside(&place);
+    // It is made when a component asks for it.
+    drop(shared.artifacts().replace(filling.clone()));
+    let done = work();
+    drop(shared.artifacts().replace(outer));
+    if !filling.exists() {
+        return done;
     }
+    let kept = match &done {
+        Ok(_) => folder::put_in_place(&filling, &place),
+        Err(_) => std::fs::remove_dir_all(&filling),
+    };
+    let done = done?;
+    kept.with_context(|| format!("writing {}", place.display()))?;
+    Ok(done)
 }
 
 /// Whether progress bars are drawn.
@@ -214,11 +246,7 @@ impl Services for PluginServices {
     }
 
     fn artifact_dir(&self) -> Option<PathBuf> {
-        let folder = shared()?
-            .artifacts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()?;
+        let folder = shared()?.artifacts().clone()?;
         std::fs::create_dir_all(&folder).ok()?;
         Some(folder)
     }

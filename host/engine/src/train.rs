@@ -18,6 +18,7 @@ use tenon_core::config::{Length, Rhythm, TrainSettings, Warmup};
 use tenon_core::data::rng::derive_seed;
 use tenon_core::data::{Batch, Loader, LoaderOptions, Order, Plan, PlanOptions, Prepared};
 use tenon_core::hex;
+use tenon_core::request::Split;
 use tenon_nn::optim::AdamW;
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::model::Forward;
@@ -386,7 +387,9 @@ impl<'a> Trainer<'a> {
             generate: settings.generate == Generate::Always,
             limit: settings.generate_limit.map(|limit| limit as usize),
         };
-        let found = evaluate(self.session, validation, how, |_, _| Ok(()))?;
+        let found = services::with_artifacts(Split::Validation.name(), || {
+            evaluate(self.session, validation, how, |_, _| Ok(()))
+        })?;
         // Only what is as whole as at the end will do then.
         self.partial = validation.prompts.is_some() && (!how.generate || how.limit.is_some());
         let step = self.state.position.step;
@@ -480,7 +483,10 @@ impl<'a> Trainer<'a> {
             (Some((made_after, found)), Some(_)) if made_after == step && !self.partial => {
                 Ok(Some(found))
             }
-            (_, Some(validation)) => self.evaluate(validation, "validation").map(Some),
+            (_, Some(validation)) => {
+                let name = Split::Validation.name();
+                self.evaluate(validation, name).map(Some)
+            }
             (_, None) => Ok(None),
         }
     }
@@ -494,7 +500,7 @@ impl<'a> Trainer<'a> {
             generate: self.session.settings.evaluate.generate != Generate::Never,
             ..How::whole(what)
         };
-        evaluate(self.session, part, how, |_, _| Ok(()))
+        services::with_artifacts(what, || evaluate(self.session, part, how, |_, _| Ok(())))
     }
 }
 

@@ -212,3 +212,49 @@ fn pairs_are_translated() {
     );
     assert_eq!(lines(&out.stdout).len(), 1, "{}", out.stdout);
 }
+
+/// Each evaluation runs programs: what is left of them is that of the latest, whole, of each split.
+#[test]
+fn programs_that_are_kept_are_those_of_one_evaluation() {
+    let desk = Desk::new();
+    let problem = |name: &str| {
+        let prompt = format!("def {name}(x):\n");
+        let test = format!("def check(f):\n    assert f(1) == 1\n# {name}\n");
+        let problem = serde_json::json!({
+            "task_id": name, "prompt": prompt, "canonical_solution": "    return x\n", "test": test, "entry_point": name
+        });
+        format!("{problem}\n")
+    };
+    let problems = |names: &[&str]| names.iter().map(|name| problem(name)).collect::<String>();
+    desk.write("train.jsonl", &problems(&["one", "two", "three"]));
+    desk.write("validation.jsonl", &problems(&["four", "five"]));
+    desk.write("test.jsonl", &problems(&["six"]));
+    let file = desk.run_file(
+        "programs",
+        &settings(
+            &GPT,
+            &[
+                ("tokenizer.train", "{ kind = \"char\" }"),
+                ("task.use", "\"code-generation\""),
+                ("task.solution", "\"canonical_solution\""),
+                ("task.isolation", "\"none\""),
+                ("generation.max_new_tokens", "4"),
+                ("data.train", "\"train.jsonl\""),
+                ("data.validation", "\"validation.jsonl\""),
+                ("data.test", "\"test.jsonl\""),
+                ("metrics", ""),
+                ("train.epochs", "3"),
+                ("evaluate.generate", "\"always\""),
+            ],
+        ),
+    );
+    desk.succeed(&["train", &file]);
+    let artifacts = desk.run("programs").join("artifacts");
+    for (split, programs) in [("validation", 2), ("test", 1)] {
+        let path = artifacts.join(split).join("candidates.jsonl");
+        let text = fs::read_to_string(&path).expect("candidates");
+        assert_eq!(lines(&text).len(), programs, "{split}: {text}");
+    }
+    let left = fs::read_dir(&artifacts).expect("a folder").count();
+    assert_eq!(left, 2, "in {}", artifacts.display());
+}

@@ -1,7 +1,8 @@
-//! Runs candidates, and leaves a line on each in `candidates.jsonl` of the run's folder.
+//! Runs candidates, and leaves a line on each in `candidates.jsonl` of the run's folder. The host gives each
+//! evaluation a folder of its own for such files.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,8 +73,7 @@ pub fn run(sandbox: &Sandbox, parallel: usize, candidates: &[Candidate]) -> Resu
 }
 
 fn write(file: &PathBuf, candidates: &[Candidate], runs: &[Run]) -> std::io::Result<()> {
-    let open: File = OpenOptions::new().create(true).append(true).open(file)?;
-    let mut out = BufWriter::new(open);
+    let mut lines = String::new();
     for (candidate, run) in candidates.iter().zip(runs) {
         let said = match &run.outcome {
             Outcome::Failed { last_lines, .. } => last_lines.as_str(),
@@ -85,9 +85,11 @@ fn write(file: &PathBuf, candidates: &[Candidate], runs: &[Run]) -> std::io::Res
             "said": said,
             "seconds": (run.time.as_secs_f64() * 1e3).round() / 1e3,
         });
-        writeln!(out, "{line}")?;
+        lines += &format!("{line}\n");
     }
-    out.flush()
+    // Records come some at a time; what is written at once stays together.
+    let mut open = OpenOptions::new().create(true).append(true).open(file)?;
+    open.write_all(lines.as_bytes())
 }
 
 fn told(error: &SandboxError) -> Error {
