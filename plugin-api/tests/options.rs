@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tenon_plugin_api::Options;
-use tenon_plugin_api::options::{Class, Column, OneOrMany, OptionValue, Sites};
+use tenon_plugin_api::options::{Class, Column, OneOrMany, OptionValue, Sites, Template};
 
 /// How classes are averaged.
 #[derive(Options, Debug, Clone, Copy, PartialEq)]
@@ -222,4 +222,29 @@ fn faults_are_named() {
     let error = Unit::from_json("{").expect_err("not JSON");
     all.push_str(&format!("not JSON: {error}\n"));
     insta::assert_snapshot!("faults", all);
+}
+
+/// Options of `asking`.
+#[derive(Options, Debug, PartialEq)]
+struct Asking {
+    /// The prompt.
+    #[default("{{ question }}")]
+    prompt: Template,
+    /// Another.
+    system: Option<Template>,
+}
+
+#[test]
+fn templates_are_told_from_other_texts() {
+    let schema: Value = serde_json::from_str(<Asking as Options>::SCHEMA).expect("JSON");
+    for key in ["prompt", "system"] {
+        let property = &schema["properties"][key];
+        assert_eq!(property["type"], "string", "{key}");
+        assert_eq!(property["x-tenon"], "template", "{key}");
+    }
+    let options: Asking = read(json!({"system": "{{ a }}"})).expect("good");
+    assert_eq!(options.prompt.source(), "{{ question }}");
+    assert_eq!(options.system, Some(Template::new("{{ a }}")));
+    let refused = read::<Asking>(json!({"prompt": 3})).expect_err("a number");
+    assert!(refused.starts_with("prompt: "), "{refused}");
 }

@@ -31,7 +31,7 @@ mod values;
 pub use error::OptionsError;
 /// Derives the trait of the same name.
 pub use tenon_plugin_api_derive::Options;
-pub use values::{Class, Column, OneOrMany, Sites};
+pub use values::{Class, Column, OneOrMany, Sites, Template};
 
 use serde::de::DeserializeOwned;
 
@@ -59,7 +59,7 @@ pub trait Options: Sized {
 ///
 /// Implemented for booleans, integers, floats, `String`, `PathBuf`, `Vec`,
 /// `Option`, `BTreeMap<String, _>`, [`serde_json::Value`], [`Column`],
-/// [`Class`], [`Sites`], [`OneOrMany`] and whatever derives
+/// [`Template`], [`Class`], [`Sites`], [`OneOrMany`] and whatever derives
 /// [`Options`](macro@crate::Options).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of an option",

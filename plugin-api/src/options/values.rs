@@ -18,6 +18,11 @@ use super::schema::Buf;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Column(String);
 
+/// A Jinja template over the columns of a record, such as `"{{ question }}\nAnswer: "`; `tenon check` finds its faults
+/// of syntax, and looks for the columns that it names in the data.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Template(String);
+
 /// Selectors of model sites: one string or a list of them. `tenon check`
 /// matches them with the sites of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +54,18 @@ impl Column {
     }
 }
 
+impl Template {
+    /// The template of this text.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self(source.into())
+    }
+
+    /// Its text as written.
+    pub fn source(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Sites {
     /// The selectors, in the order in which they were written.
     pub fn into_vec(self) -> Vec<String> {
@@ -65,6 +82,10 @@ impl<T> OneOrMany<T> {
 
 impl OptionValue for Column {
     const SCHEMA: &'static str = r#"{"type":"string","x-tenon":"column"}"#;
+}
+
+impl OptionValue for Template {
+    const SCHEMA: &'static str = r#"{"type":"string","x-tenon":"template"}"#;
 }
 
 impl OptionValue for Class {
@@ -189,6 +210,7 @@ default_text! {
     String: text => text.to_owned();
     PathBuf: text => PathBuf::from(text);
     Column: text => Column::new(text);
+    Template: text => Template::new(text);
     Sites: text => Sites(vec![text.to_owned()]);
     serde_json::Value: text => text.into();
 }
@@ -224,6 +246,12 @@ impl DefaultList for Sites {
 }
 
 impl<'de> Deserialize<'de> for Column {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self)
     }

@@ -37,7 +37,8 @@ pub(super) fn check(
     }
     let mut faults = Vec::new();
     let mut seen = Vec::new();
-    let mut blamed: Vec<KeyPath> = Vec::new();
+    // A template names several columns at one path.
+    let mut blamed: Vec<(KeyPath, String)> = Vec::new();
     for data in data_paths(tree) {
         if seen.contains(&data.split) || !(is_pattern(data.path) || root.join(data.path).exists()) {
             continue;
@@ -64,8 +65,9 @@ pub(super) fn check(
         };
         let mut known: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut blame = |path: &KeyPath, origin: &Origin, text: &str, known: &[&str]| {
-            if !known.contains(&text) && !blamed.contains(path) {
-                blamed.push(path.clone());
+            let key = (path.clone(), text.to_owned());
+            if !known.contains(&text) && !blamed.contains(&key) {
+                blamed.push(key);
                 faults.push(no_column(path, origin, text, known, data.path));
             }
         };

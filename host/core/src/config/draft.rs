@@ -17,8 +17,9 @@ use super::rules;
 use super::schema;
 use super::settings::{PluginSettings, Resolution, RunSettings};
 use super::sites;
+use super::templates;
 use super::tree::{Data, Located};
-use super::validate::Checker;
+use super::validate::{Checker, Hint};
 
 /// What a run file is to be used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,9 +159,22 @@ impl Draft {
         let training = purpose == Purpose::Train;
         if training {
             faults.extend(paths::missing(&tree, &self.root));
-            let columns: Vec<_> = hints.iter().filter(|hint| hint.kind == "column").collect();
+            let is_column = |hint: &&Hint| hint.kind == "column";
+            let columns = hints
+                .iter()
+                .filter(is_column)
+                .chain(&named)
+                .collect::<Vec<_>>();
             let missing = columns::check(&columns, &tree, &faults, &self.root, probe);
             faults.extend(missing);
+        let mut named = Vec::new();
+        let is_template = |hint: &&Hint| ["template", "prompt"].contains(&&*hint.kind);
+        for template in hints.iter().filter(is_template) {
+            match templates::columns(template) {
+                Ok(columns) => named.extend(columns),
+                Err(fault) => faults.push(fault),
+            }
+        }
         }
         let complete = training && !self.layers.incomplete;
         faults.extend(rules::check(&tree, &components, &faults, complete));

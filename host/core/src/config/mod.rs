@@ -32,6 +32,7 @@ mod settings;
 mod sites;
 mod source;
 pub(crate) mod suggest;
+mod templates;
 mod tree;
 mod unknown;
 mod validate;

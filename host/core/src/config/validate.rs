@@ -15,7 +15,8 @@ use super::tree::{Data, Entries, Located};
 use super::unknown;
 use super::words;
 
-/// A value of which the schema says what it names: `column` or `sites`.
+/// A value of which the schema says what it names: `column`, `sites`, or by a `template` (of `[prompt]`: `prompt`)
+/// columns.
 #[derive(Clone, Debug)]
 pub(super) struct Hint {
     pub kind: String,

@@ -221,6 +221,7 @@ fn classification() -> ComponentInfo {
         "text": { "type": "string", "x-tenon": "column", "default": "text", "description": "Column of the text." },
         "text_pair": { "type": "string", "x-tenon": "column", "description": "Column of the second text." },
         "label": { "type": "string", "x-tenon": "column", "default": "label", "description": "Column of the label." },
+        "hint": { "type": "string", "x-tenon": "template", "description": "Template of a text." },
         "labels": { "type": "array", "items": { "type": "string" }, "description": "The labels in order." },
     });
     component(

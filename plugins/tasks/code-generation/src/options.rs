@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use tenon_plugin_api::options::Template;
 use tenon_plugin_api::task::prelude::*;
 
 /// Options of `code-generation`.
@@ -14,7 +15,7 @@ pub struct Options {
     /// the format: `{{ prompt }}` of HumanEval; of MBPP the task and its tests in the words of the
     /// paper.
     #[example("# {{ text }}\n{{ test_list | join('\n') }}\n")]
-    pub prompt: Option<String>,
+    pub prompt: Option<Template>,
     /// A file of JSON lines with solved problems of the same format, of which some come before each
     /// prompt.
     #[example("data/mbpp/mbpp.jsonl")]

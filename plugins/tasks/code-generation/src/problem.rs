@@ -72,7 +72,8 @@ impl Problems {
     /// The template or the demonstrations are not what they should be.
     pub fn new(options: &Options, success: i32) -> Result<Self> {
         let format = options.format;
-        let source = options.prompt.as_deref().unwrap_or(format.template());
+        let own = options.prompt.as_ref().map(|template| template.source());
+        let source = own.unwrap_or(format.template());
         let usual = || format.stop_strings().iter().map(|stop| (*stop).to_owned());
         let mut problems = Self {
             format,

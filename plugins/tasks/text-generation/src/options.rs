@@ -1,5 +1,6 @@
 //! What a run file may set.
 
+use tenon_plugin_api::options::Template;
 use tenon_plugin_api::task::prelude::*;
 
 /// Options of `text-generation`.
@@ -10,10 +11,9 @@ pub struct Options {
     pub format: Format,
     /// The prompt of a record of the format `prompt`: a Jinja template, in which columns stand in
     /// double braces. It may hold what Jinja has, such as `{% if input %}…{% endif %}`; an empty
-    /// cell is the empty text, a list of texts a list.
-    #[default("{{ prompt }}")]
+    /// cell is the empty text, a list of texts a list. `{{ prompt }}` when absent.
     #[example("Summarize the dialogue.\n\n{{ dialogue }}\n\nSummary:")]
-    pub prompt: String,
+    pub prompt: Option<Template>,
     /// Column with the text to write, or with several of which each is right: the first is
     /// learned, all are references. `target` when absent, with the format `alpaca` `output`.
     #[example("summary")]

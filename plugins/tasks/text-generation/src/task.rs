@@ -41,6 +41,9 @@ enum Model {
     EncoderDecoder { start: i64 },
 }
 
+/// The prompt of records that have it in a column.
+const PLAIN: &str = "{{ prompt }}";
+
 /// Prompt of Stanford Alpaca (`train.py`, `PROMPT_DICT`).
 const ALPACA: &str = "Below is an instruction that describes a task\
 {% if input %}, paired with an input that provides further context{% endif %}. \
@@ -444,7 +447,7 @@ fn source(options: &Options) -> Result<Source> {
         Format::Messages => "messages",
         Format::Sharegpt => "sharegpt",
     };
-    if options.format != Format::Prompt && options.prompt != "{{ prompt }}" {
+    if options.format != Format::Prompt && options.prompt.is_some() {
         return unused("prompt", name);
     }
     match &options.messages {
@@ -462,7 +465,10 @@ fn source(options: &Options) -> Result<Source> {
     };
     Ok(match options.format {
         Format::Prompt => Source::Columns {
-            prompt: Box::new(Template::new(&options.prompt)?),
+            prompt: Box::new(Template::new(match &options.prompt {
+                Some(template) => template.source(),
+                None => PLAIN,
+            })?),
             target: named(&options.target, "target"),
         },
         Format::Alpaca => Source::Columns {

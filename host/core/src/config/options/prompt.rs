@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct PromptOptions {
     /// A Jinja template over the columns of a record. `{{ answer }}` is where the answer stands: at the end for
     /// models that write on, anywhere for masked ones.
-    #[schemars(example = &"Review: {{ text }}\nSentiment: {{ answer }}")]
+    #[schemars(example = &"Review: {{ text }}\nSentiment: {{ answer }}", extend("x-tenon" = "prompt"))]
     pub template: String,
     /// The word that stands for each label; labels that are not named stand for themselves.
     #[serde(default)]
