@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use tenon_core::config::options::Generate;
-use tenon_core::config::{Catalog, ComponentSettings, Kind, Pretrained, RunSettings};
+use tenon_core::config::{
+    Catalog, ComponentSettings, DataSettings, HeldOut, Kind, Pretrained, RunSettings,
+};
 use tenon_core::folder::{RunFolder, remove_leftovers, write_atomically};
 use tenon_core::registry::{Pins, Registry, used};
 use tenon_core::request::{
@@ -364,7 +366,7 @@ fn config_labels(folder: &Path, task: &ComponentSettings) -> Option<Discovered> 
 /// What the data holds, and the examples that are shown from it.
 fn discover(splits: &Splits, settings: &RunSettings, task: &OpenTask) -> Result<Discovered> {
     let columns = &task.info.columns;
-    let mut found = splits.discover(&settings.data, columns)?;
+    let mut found = splits.discover(settings, columns)?;
     found.demonstrations = demonstrations::draw(settings, splits, columns, &found)?;
     Ok(found)
 }
@@ -400,21 +402,26 @@ fn evaluate_run(
 ) -> Result<i32> {
     let choice = choose(&request.settings, &request.weights, &registry)?;
     let columns = open_task(&registry, &choice.settings)?.info.columns;
-    let (data, seed) = (&choice.settings.data, choice.settings.run.seed);
+    let (data, seed) = (choice.settings.data.clone(), choice.settings.run.seed);
     let splits = match &request.on {
-        EvaluateOn::Split(_) => Splits::open(data, &columns, seed)?,
-        EvaluateOn::Files(paths) => Splits::of_files(data, paths, &columns, Split::Test)?,
+        EvaluateOn::Split(_) => Splits::open(&data, &columns, seed)?,
+        EvaluateOn::Files(paths) => Splits::of_files(&data, paths, &columns, Split::Test)?,
     };
     let session = open_chosen(choice, registry, |settings, task| {
-        discover(&splits, settings, task)
+        let shots = settings.prompt.as_ref().map_or(0, |prompt| prompt.shots);
+        match request.on {
+            // They are drawn from the run's data, whatever is asked about.
+            EvaluateOn::Files(_) if shots > 0 => {
+                discover(&Splits::open(&data, &columns, seed)?, settings, task)
+            }
+            _ => discover(&splits, settings, task),
+        }
     })?;
     let split = match request.on {
         EvaluateOn::Split(split) => split,
         EvaluateOn::Files(_) => Split::Test,
     };
-    let view = splits
-        .get(split)
-        .with_context(|| format!("the run file names no data.{}", split.name()))?;
+    let view = splits.get(split).with_context(|| absent(&data, split))?;
     let part = Part::prepare(&session, view, split.name())?;
     let mut lines = request
         .predictions
@@ -445,6 +452,22 @@ fn evaluate_run(
         print!("{}", summary::table(split.name(), &found));
     }
     Ok(exit::OK)
+}
+
+/// Why there is no such split.
+fn absent(data: &DataSettings, split: Split) -> String {
+    let held_out = match split {
+        Split::Train => &None,
+        Split::Validation => &data.validation,
+        Split::Test => &data.test,
+    };
+    let name = split.name();
+    match held_out {
+        Some(HeldOut::Split { .. }) => {
+            format!("data.{name} is a part of data.train, which the run file does not name")
+        }
+        _ => format!("the run file names no data.{name}"),
+    }
 }
 
 fn predict(request: &PredictRequest, registry: Arc<Registry>) -> Result<i32> {

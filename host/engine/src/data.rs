@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 use tenon_core::config::options::OnBadRow;
-use tenon_core::config::{DataSettings, HeldOut, SourceSettings};
+use tenon_core::config::{DataSettings, HeldOut, RunSettings, SourceSettings};
 use tenon_core::data::{
     BadRows, Batch, Buffer, Dataset, FormatKind, Labels, OpenOptions, Projection, Source,
     SourceSpec, SplitOptions, Value, View, split, split_groups,
@@ -85,14 +85,12 @@ impl Splits {
         columns: &[ColumnInfo],
         split: Split,
     ) -> Result<Self> {
-        let format = settings
-            .train
-            .as_ref()
-            .map(|source| source.format.clone())
-            .unwrap_or_default();
-        // Read as the training data, unless their names say that they are something else.
+        let known = known_source(settings);
+        let format = known.map(|source| source.format.clone());
+        let format = format.unwrap_or_default();
+        // Read as the run's data, unless their names say that they are something else.
         let same = |path: &PathBuf| {
-            let known = settings.train.iter().flat_map(|source| &source.paths);
+            let known = known.iter().flat_map(|source| &source.paths);
             FormatKind::of(path).is_none()
                 || known
                     .into_iter()
@@ -125,7 +123,14 @@ impl Splits {
     ///
     /// # Errors
     /// A bad row, or too many distinct values.
-    pub fn discover(&self, settings: &DataSettings, columns: &[ColumnInfo]) -> Result<Discovered> {
+    pub fn discover(&self, settings: &RunSettings, columns: &[ColumnInfo]) -> Result<Discovered> {
+        // Without training data, the words of a prompt say of which labels there may be none in the rest.
+        let prompt = settings
+            .prompt
+            .as_ref()
+            .filter(|_| settings.data.train.is_none());
+        let worded = || prompt.iter().flat_map(|prompt| prompt.verbalizers.keys());
+        let settings = &settings.data;
         let mut found = Discovered::default();
         let views = match self.get(Split::Train) {
             Some(train) => vec![train],
@@ -139,6 +144,7 @@ impl Splits {
                     found.kinds.insert(column.name.clone(), kind);
                     kind
                 }
+                (ColumnKind::Auto, None) if worded().next().is_some() => ColumnKind::Label,
                 (kind, _) => kind,
             };
             if !matches!(kind, ColumnKind::Label | ColumnKind::Labels) {
@@ -147,10 +153,14 @@ impl Splits {
             let declared = views
                 .iter()
                 .find_map(|view| view.dataset().class_names(name));
-            let names = match (declared, views.first()) {
-                (Some(names), _) => names,
-                (None, Some(view)) => Labels::discover(view, name)?.names().to_vec(),
-                (None, None) => Vec::new(),
+            let names = match declared {
+                Some(names) => names,
+                None if views.is_empty() && worded().next().is_none() => Vec::new(),
+                None => {
+                    let known = worded().map(String::as_str);
+                    let labels = Labels::discover_in(&views, name, known)?;
+                    labels.names().to_vec()
+                }
             };
             found.labels.insert(column.name.clone(), names);
         }
@@ -198,6 +208,16 @@ fn kind_of(view: &View, column: &str) -> Result<ColumnKind> {
     } else {
         ColumnKind::Label
     })
+}
+
+/// Files of the run whose format others share: those of training, else those of evaluation.
+fn known_source(settings: &DataSettings) -> Option<&SourceSettings> {
+    let held_out = [&settings.test, &settings.validation].into_iter().flatten();
+    let mut files = held_out.filter_map(|held_out| match held_out {
+        HeldOut::Files(source) => Some(source),
+        HeldOut::Split { .. } => None,
+    });
+    settings.train.as_ref().or_else(|| files.next())
 }
 
 /// The name of a task's column in the files.

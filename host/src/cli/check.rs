@@ -12,7 +12,8 @@ use super::{Failure, Output, run_file};
 
 /// Check a run file and print it with every value and its origin
 ///
-/// Every fault is reported at once, and the exit code is 3. Without one, the run file is printed
+/// Every fault is reported at once, and the exit code is 3. A run file without training data is good for evaluation
+/// and prediction. Without a fault, the run file is printed
 /// with its layers applied, its defaults filled in, and where each value comes from. No plugin is
 /// opened and no weight loaded.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ pub struct CheckArgs {
 
 /// Checks.
 pub fn run(args: &CheckArgs, output: &Output) -> Result<i32, Failure> {
-    let loaded = run_file::load(&args.file, &args.options, &[], Purpose::Train, output)?;
+    let loaded = run_file::load(&args.file, &args.options, &[], Purpose::Check, output)?;
     let resolved = &loaded.resolved;
     if output.json {
         output.print_json(&json!({

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tenon_core::config::Purpose;
 use tenon_core::data::FormatKind;
-use tenon_core::request::{Command, Generated, Inputs, PredictRequest};
+use tenon_core::request::{Command, Generated, Inputs, PredictRequest, Weights};
 
 use super::options::{DeviceOptions, RunFileOptions};
 use super::{Failure, Output, engine, run_file};
@@ -54,8 +54,11 @@ pub struct PredictArgs {
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
     /// Use the weights of this model or adapter folder instead of the run's
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "pretrained")]
     model: Option<PathBuf>,
+    /// Use the weights that the run starts from
+    #[arg(long)]
+    pretrained: bool,
     #[command(flatten)]
     device: DeviceOptions,
     #[command(flatten)]
@@ -73,7 +76,10 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<i32, Failure> {
     let run = run_file::open(&args.run, &args.file, &sets, Purpose::Use, output)?;
     let request = PredictRequest {
         settings: run.loaded.resolved.settings.clone(),
-        weights: run.weights(args.model.as_deref())?,
+        weights: match args.pretrained {
+            true => Weights::Pretrained,
+            false => run.weights(args.model.as_deref())?,
+        },
         inputs,
         output: args.output.clone(),
         keep_columns: args.keep_columns,

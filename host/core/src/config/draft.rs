@@ -24,9 +24,11 @@ use super::validate::{Checker, Hint};
 /// What a run file is to be used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// Training: all that the run file names must be there.
+    /// Training: all that the run file names must be there, and what to train on.
     #[default]
     Train,
+    /// Nothing yet: all that the run file names must be there, and be enough for evaluation or for training.
+    Check,
     /// Evaluation or prediction with a finished run: its data may be gone.
     Use,
 }
@@ -118,7 +120,12 @@ impl Draft {
         if !checked.faults.is_empty() {
             return Err(Report::new(&self.file, checked.faults));
         }
-        self.resolve(checked)
+        let mut resolved = self.resolve(checked)?;
+        if purpose == Purpose::Check {
+            let note = rules::without_training(&resolved.tree);
+            resolved.notes.extend(note);
+        }
+        Ok(resolved)
     }
 
     fn checker<'a>(
@@ -155,9 +162,16 @@ impl Draft {
             let sites = hints.iter().filter(|hint| hint.kind == "sites");
             faults.extend(sites.filter_map(|hint| sites::check(hint, model)));
         }
+        let mut named = Vec::new();
+        let is_template = |hint: &&Hint| ["template", "prompt"].contains(&&*hint.kind);
+        for template in hints.iter().filter(is_template) {
+            match templates::columns(template) {
+                Ok(columns) => named.extend(columns),
+                Err(fault) => faults.push(fault),
+            }
+        }
         faults.extend(rules::formats(&tree));
-        let training = purpose == Purpose::Train;
-        if training {
+        if purpose != Purpose::Use {
             faults.extend(paths::missing(&tree, &self.root));
             let is_column = |hint: &&Hint| hint.kind == "column";
             let columns = hints
@@ -167,17 +181,10 @@ impl Draft {
                 .collect::<Vec<_>>();
             let missing = columns::check(&columns, &tree, &faults, &self.root, probe);
             faults.extend(missing);
-        let mut named = Vec::new();
-        let is_template = |hint: &&Hint| ["template", "prompt"].contains(&&*hint.kind);
-        for template in hints.iter().filter(is_template) {
-            match templates::columns(template) {
-                Ok(columns) => named.extend(columns),
-                Err(fault) => faults.push(fault),
-            }
         }
-        }
-        let complete = training && !self.layers.incomplete;
-        faults.extend(rules::check(&tree, &components, &faults, complete));
+        let incomplete = self.layers.incomplete;
+        let broken = rules::check(&tree, &components, &faults, purpose, incomplete);
+        faults.extend(broken);
         faults.append(&mut components.faults);
         faults.extend(merged.faults.iter().cloned());
         Checked {

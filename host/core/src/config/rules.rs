@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::components::Components;
+use super::draft::Purpose;
 use super::keypath::KeyPath;
 use super::options::DataFormat;
 use super::origin::Origin;
-use super::report::{Code, Fault};
+use super::report::{Code, Fault, Note};
 use super::suggest;
 use super::tree::Located;
 use super::words;
@@ -14,18 +15,35 @@ use crate::data::FormatOptions;
 
 /// The score that every run has.
 const LOSS: &str = "loss";
+/// What training cannot do without, and evaluation can.
+const TRAINING_DATA: &str = "data.train";
+/// Keys that ask for something of it, and what they take.
+const OF_TRAINING_DATA: [(&str, &str); 4] = [
+    ("prompt.shots", "examples from it"),
+    ("data.validation.split", "a part of it"),
+    ("data.test.split", "a part of it"),
+    ("tokenizer.train", "its text"),
+];
 
 /// Checks a run file as far as its single values are right; `told` are the faults of the others.
-/// `training` asks for what only training needs.
+/// For want of a file that is missing it may be `incomplete`.
 pub(super) fn check(
     tree: &Located,
     components: &Components,
     told: &[Fault],
-    training: bool,
+    purpose: Purpose,
+    incomplete: bool,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if training {
-        faults.extend(training_data(tree));
+    match purpose {
+        _ if incomplete => {}
+        Purpose::Train => {
+            faults.extend(training_data(tree));
+            faults.extend(trained_by_prompts(tree));
+        }
+        Purpose::Check => made_of_training_data(tree, &OF_TRAINING_DATA, &mut faults),
+        // What else a finished run took of it, it has.
+        Purpose::Use => made_of_training_data(tree, &OF_TRAINING_DATA[..1], &mut faults),
     }
     held_out(tree, &mut faults);
     metric_names(tree, components, &mut faults);
@@ -55,7 +73,7 @@ fn conflict(keys: &str, value: &Located, message: impl Into<String>) -> Fault {
 }
 
 fn training_data(tree: &Located) -> Option<Fault> {
-    if tree.find("data.train").is_some() {
+    if tree.find(TRAINING_DATA).is_some() {
         return None;
     }
     let origin = tree
@@ -65,10 +83,33 @@ fn training_data(tree: &Located) -> Option<Fault> {
     let message = "missing: expected the path of the training data, a list of paths, or a table";
     Some(Fault::new(
         Code::MissingKey,
-        at("data.train"),
+        at(TRAINING_DATA),
         origin,
         message,
     ))
+}
+
+/// Keys that ask for something of the training data, in a run file that has none.
+fn made_of_training_data(tree: &Located, asking: &[(&str, &str)], faults: &mut Vec<Fault>) {
+    if tree.find(TRAINING_DATA).is_some() {
+        return;
+    }
+    for (keys, what) in asking {
+        if let Some(value) = tree.find(keys)
+            && value.number() != Some(0.0)
+        {
+            let message = format!("needs {TRAINING_DATA}, as it takes {what}");
+            faults.push(conflict(keys, value, message));
+        }
+    }
+}
+
+/// With `[prompt]` a model is asked as it is.
+fn trained_by_prompts(tree: &Located) -> Option<Fault> {
+    let prompt = tree.find("prompt")?;
+    let message = "excludes training: a model that is prompted learns nothing";
+    let fault = conflict("prompt", prompt, message);
+    Some(fault.note("`tenon evaluate --pretrained` asks it; to fine-tune it, leave the table out"))
 }
 
 /// Tables of `validation` and `test` need a path or a fraction; the fractions leave something.
@@ -143,6 +184,20 @@ fn asked<'a>(table: &'a Located, key: &str) -> Option<&'a Located> {
     table.get(key).filter(|value| {
         let nothing = matches!(value.to_json(), Value::Bool(false) | Value::Null);
         value.origin != Origin::Default && !nothing
+    })
+}
+
+/// What a run file that has no training data is good for.
+pub(super) fn without_training(tree: &Located) -> Option<Note> {
+    if tree.find(TRAINING_DATA).is_some() {
+        return None;
+    }
+    let message =
+        "not set: good for evaluation and prediction with a model that is trained already";
+    Some(Note {
+        path: TRAINING_DATA.into(),
+        origin: None,
+        message: message.into(),
     })
 }
 

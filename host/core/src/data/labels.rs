@@ -45,33 +45,23 @@ impl Labels {
     /// # Errors
     /// A bad row, a column without labels, or more than [`MAX_LABELS`] of them.
     pub fn discover(view: &View, column: &str) -> Result<Self, DataError> {
-        let mut found: HashSet<String> = HashSet::new();
-        view.scan(
-            |_, records| {
-                // Most chunks repeat a few values, so they are made distinct off this thread.
-                let mut distinct: HashSet<String> = HashSet::new();
-                for record in records {
-                    each_label(record.get(column).unwrap_or(&Value::Null), &mut |label| {
-                        if !distinct.contains(label) {
-                            distinct.insert(label.to_owned());
-                        }
-                    });
-                }
-                distinct
-            },
-            |distinct| {
-                let example = distinct.iter().min().cloned();
-                found.extend(distinct);
-                match found.len() > MAX_LABELS {
-                    true => Err(DataError::TooManyLabels {
-                        column: column.to_owned(),
-                        limit: MAX_LABELS,
-                        example: shorten(&example.unwrap_or_default()),
-                    }),
-                    false => Ok(()),
-                }
-            },
-        )?;
+        Self::discover_in(&[view], column, [])
+    }
+
+    /// The distinct values of `column` in all `views` and those that are `known`, numbered as by
+    /// [`discover`](Self::discover).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn discover_in<'a>(
+        views: &[&View],
+        column: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, DataError> {
+        let mut found: HashSet<String> = known.into_iter().map(str::to_owned).collect();
+        for view in views {
+            collect(view, column, &mut found)?;
+        }
         let mut names: Vec<String> = found.into_iter().collect();
         let integers: Option<Vec<i64>> =
             names.iter().map(|name| name.trim().parse().ok()).collect();
@@ -130,6 +120,36 @@ impl Labels {
         )?;
         Ok(classes)
     }
+}
+
+/// Adds the distinct values of a column to `found`.
+fn collect(view: &View, column: &str, found: &mut HashSet<String>) -> Result<(), DataError> {
+    view.scan(
+        |_, records| {
+            // Most chunks repeat a few values, so they are made distinct off this thread.
+            let mut distinct: HashSet<String> = HashSet::new();
+            for record in records {
+                each_label(record.get(column).unwrap_or(&Value::Null), &mut |label| {
+                    if !distinct.contains(label) {
+                        distinct.insert(label.to_owned());
+                    }
+                });
+            }
+            distinct
+        },
+        |distinct| {
+            let example = distinct.iter().min().cloned();
+            found.extend(distinct);
+            match found.len() > MAX_LABELS {
+                true => Err(DataError::TooManyLabels {
+                    column: column.to_owned(),
+                    limit: MAX_LABELS,
+                    example: shorten(&example.unwrap_or_default()),
+                }),
+                false => Ok(()),
+            }
+        },
+    )
 }
 
 fn each_label(value: &Value, visit: &mut dyn FnMut(&str)) {

@@ -1,6 +1,7 @@
 //! What is said of faulty run files; the snapshots are the specification.
 
 use insta::assert_snapshot;
+use tenon_core::config::{Note, Purpose, Resolved};
 
 use super::fixture::{GOOD, Workplace};
 
@@ -198,6 +199,90 @@ fn columns_that_the_data_has_not() {
     let text = GOOD.replace("text = \"message\"\n", "text_pair = \"mesage\"\n")
         + "\n[data.columns]\nlabel = \"lable\"\n";
     assert_snapshot!(Workplace::new(&text).report());
+}
+
+#[test]
+fn columns_that_a_template_names() {
+    let hint = |template: &str| {
+        let hint = format!("text = \"message\"\nhint = {template}\n");
+        Workplace::new(&GOOD.replace("text = \"message\"\n", &hint))
+    };
+    let good = "\"{% for m in [message] %}{{ loop.index }} {{ m | upper }}{% endfor %} {{ range(3) }} {{ label }}\"";
+    assert!(hint(good).check().is_ok());
+    assert_snapshot!(hint("\"{{ mesage }} and {{ label.x }}{% if other %}!{% endif %}\"").report(), @r#"
+    run.toml: 2 problems
+      8:8  task.hint  no column "mesage" in data/train.jsonl; did you mean "message"? (columns: message, label)
+      8:8  task.hint  no column "other" in data/train.jsonl (columns: message, label)
+    "#);
+    assert_snapshot!(hint("\"\"\"\nOn {{ message }}\nor {{ label \n\"\"\"").report(), @r#"
+    run.toml: 1 problem
+      8:8  task.hint  no template: syntax error: unexpected end of input, expected end of variable block, in its line 2, "or {{ label "
+    "#);
+    // The answer is no column, but only where there is one.
+    let prompt = |table: &str| Workplace::new(&format!("{GOOD}\n[prompt]\n{table}\n"));
+    assert!(
+        prompt("template = \"{{ message }}: {{ answer }}\"")
+            .check_for(Purpose::Check)
+            .is_ok()
+    );
+    let misspelt = prompt("template = \"{{ massage }}: {{ answer }}\"");
+    let report = misspelt.check_for(Purpose::Check).expect_err("a fault");
+    assert_snapshot!(report.to_string(), @r#"
+    run.toml: 1 problem
+      31:12  prompt.template  no column "massage" in data/train.jsonl; did you mean "message"? (columns: message, label)
+    "#);
+    assert_snapshot!(hint("\"{{ answer }}\"").report(), @r#"
+    run.toml: 1 problem
+      8:8  task.hint  no column "answer" in data/train.jsonl (columns: message, label)
+    "#);
+}
+
+/// A run file without training data is good for all but training, unless it takes something of it.
+#[test]
+fn training_data_is_for_training() {
+    let bare = GOOD.replace("train = \"data/train.jsonl\"\n", "").replace(
+        "validation = { split = 0.1 }\n",
+        "test = \"data/train.jsonl\"\n",
+    );
+    let report = |text: &str, purpose| {
+        let checked = Workplace::new(text).check_for(purpose);
+        checked.map_or_else(|report| report.to_string(), |resolved| notes(&resolved))
+    };
+    let notes_or_faults =
+        [Purpose::Check, Purpose::Use, Purpose::Train].map(|purpose| report(&bare, purpose));
+    assert_snapshot!(notes_or_faults.join("\n"), @r"
+    data.train: not set: good for evaluation and prediction with a model that is trained already
+
+
+    run.toml: 1 problem
+      10:2  data.train  missing: expected the path of the training data, a list of paths, or a table
+    ");
+    let taken = GOOD.replace("train = \"data/train.jsonl\"\n", "test.split = 0.2\n")
+        + "\n[tokenizer]\ntrain = { kind = \"bpe\" }\n\n[prompt]\ntemplate = \"{{ answer }}\"\nshots = 2\n";
+    assert_snapshot!(report(&taken, Purpose::Check), @r"
+    run.toml: 4 problems
+      11:14  data.test.split        needs data.train, as it takes a part of it
+      12:24  data.validation.split  needs data.train, as it takes a part of it
+      31:1   tokenizer.train        needs data.train, as it takes its text
+      35:9   prompt.shots           needs data.train, as it takes examples from it
+    ");
+    assert_snapshot!(report(&taken, Purpose::Use), @r"
+    run.toml: 1 problem
+      35:9  prompt.shots  needs data.train, as it takes examples from it
+    ");
+    let zero = format!("{bare}\n[prompt]\ntemplate = \"{{{{ answer }}}}\"\nshots = 0\n");
+    assert!(Workplace::new(&zero).check_for(Purpose::Check).is_ok());
+    let asked = format!("{GOOD}\n[prompt]\ntemplate = \"{{{{ answer }}}}\"\n");
+    assert!(Workplace::new(&asked).check_for(Purpose::Check).is_ok());
+    assert_snapshot!(report(&asked, Purpose::Train), @r"
+    run.toml: 1 problem
+      30:2  prompt  excludes training: a model that is prompted learns nothing (`tenon evaluate --pretrained` asks it; to fine-tune it, leave the table out)
+    ");
+}
+
+fn notes(resolved: &Resolved) -> String {
+    let line = |note: &Note| format!("{}: {}\n", note.path, note.message);
+    resolved.notes.iter().map(line).collect()
 }
 
 #[test]
