@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::metric::OutputInfo;
+pub use crate::prompt::PromptInfo;
 
 /// The head that a task asks a model for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -261,26 +262,6 @@ pub struct DataInfo {
     /// [`promptable`](TaskInfo::promptable).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptInfo>,
-}
-
-/// Zero- and few-shot prompting (Brown et al. 2020; Schick and Schütze 2021), as `[prompt]` of a run file asks for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromptInfo {
-    /// A Jinja template over the columns of a record, with `answer` where the answer stands.
-    pub template: String,
-    /// The word that stands for each label; labels that are not here stand for themselves.
-    #[serde(default)]
-    pub verbalizers: std::collections::BTreeMap<String, String>,
-    /// Text between demonstrations, and before the prompt.
-    #[serde(default)]
-    pub separator: String,
-    /// Records of the training data, in the order in which they stand before each prompt: the texts of the task's
-    /// columns by name, labels as they are called.
-    #[serde(default)]
-    pub demonstrations: Vec<std::collections::BTreeMap<String, String>>,
-    /// Whether the scores of a prompt without content are taken off (Zhao et al. 2021).
-    #[serde(default)]
-    pub calibrate: bool,
 }
 
 /// How a parameter starts when no weights are loaded for it.

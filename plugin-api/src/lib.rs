@@ -34,6 +34,7 @@ pub mod options;
 #[cfg(feature = "torch")]
 pub mod peft;
 pub mod processor;
+pub mod prompt;
 pub mod record;
 pub mod resample;
 pub mod services;

@@ -15,9 +15,9 @@ use tenon_core::data::{
 };
 use tenon_core::request::Split;
 use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
+use tenon_plugin_api::prompt::Demonstration;
 use tenon_plugin_api::tensor::TensorMap;
 
-use crate::demonstrations::Demonstration;
 use crate::tokenizer::trained::Trained;
 
 /// The splits of a run's data; each holds different rows.

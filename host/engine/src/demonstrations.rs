@@ -10,11 +10,9 @@ use tenon_core::config::RunSettings;
 use tenon_core::data::{Record, Value, rng};
 use tenon_core::request::Split;
 use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
+use tenon_plugin_api::prompt::Demonstration;
 
 use crate::data::{Discovered, Splits, file_column};
-
-/// A solved example: the text of each of the task's columns.
-pub type Demonstration = BTreeMap<String, String>;
 
 /// Rows that are read at a time.
 const CHUNK: usize = 64;
@@ -47,10 +45,10 @@ pub fn draw(
     let mut drawn = Vec::with_capacity(shots);
     for chunk in rows.chunks(CHUNK) {
         for record in view.get_many(chunk)? {
-            let Some(solved) = texts(&record, columns, settings) else {
+            let Some(solved) = solved(&record, columns, settings) else {
                 continue;
             };
-            let label = label.and_then(|label| solved.get(&label.name));
+            let label = label.and_then(|label| solved.get(&label.name)?.first());
             if places.take(label) {
                 drawn.push(solved);
             }
@@ -63,7 +61,7 @@ pub fn draw(
         drawn.len() == shots,
         "prompt.shots: the training data has only {} examples to draw {shots} from{}",
         drawn.len(),
-        if prompt.balanced {
+        if labels.is_some() && prompt.balanced {
             ", with as many of each label; set prompt.balanced = false to take any"
         } else {
             ""
@@ -77,14 +75,36 @@ fn kind(column: &ColumnInfo, found: &Discovered) -> ColumnKind {
     known.copied().unwrap_or(column.kind)
 }
 
-/// The texts of a record's columns; `None` when one is missing or is more than one text.
-fn texts(record: &Record, columns: &[ColumnInfo], settings: &RunSettings) -> Option<Demonstration> {
-    let text = |column: &ColumnInfo| {
-        let cell = record.get(file_column(&settings.data, &column.name));
-        let cell = cell.filter(|cell| !matches!(cell, Value::Null))?;
-        Some((column.name.clone(), cell.to_label()?.into_owned()))
+/// What a record holds in the task's columns; `None` when one is empty, or what is to be answered is blank.
+fn solved(
+    record: &Record,
+    columns: &[ColumnInfo],
+    settings: &RunSettings,
+) -> Option<Demonstration> {
+    let cell = |column: &ColumnInfo| {
+        let cell = record.get(file_column(&settings.data, &column.name))?;
+        let texts = texts(cell, column.kind)?;
+        let says = |text: &String| !text.trim().is_empty();
+        let answered = column.for_prediction || texts.iter().any(says);
+        answered.then(|| (column.name.clone(), texts))
     };
-    columns.iter().map(text).collect()
+    columns.iter().map(cell).collect()
+}
+
+/// A cell as text, or as the texts of its list; `None` when there is none.
+fn texts(cell: &Value, kind: ColumnKind) -> Option<Vec<String>> {
+    match (kind, cell) {
+        (_, Value::Null) => None,
+        (ColumnKind::Json, Value::Text(text)) => Some(vec![text.to_string()]),
+        (ColumnKind::Json, cell) => Some(vec![cell.to_json().to_string()]),
+        (_, Value::List(items)) if items.is_empty() => None,
+        (_, Value::List(items)) => items.iter().map(|item| text(item)).collect(),
+        (_, cell) => text(cell).map(|text| vec![text]),
+    }
+}
+
+fn text(cell: &Value) -> Option<String> {
+    cell.to_label().map(|text| text.into_owned())
 }
 
 /// How many more of each label there is room for.

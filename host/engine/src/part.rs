@@ -157,6 +157,7 @@ fn encode(
         .unwrap_or_default();
     let model = serde_json::to_string(&session.facts)?;
     let prompts = if encoder.makes_prompts() { "yes" } else { "no" };
+    let prompt = serde_json::to_string(&session.settings.prompt)?;
     let key = [
         ("task", options.as_str()),
         ("plugin", version.as_str()),
@@ -166,6 +167,7 @@ fn encode(
         ("columns", columns.as_str()),
         ("model", model.as_str()),
         ("prompts", prompts),
+        ("prompt", prompt.as_str()),
     ];
     encoder::prepare(view, Arc::new(encoder), data, what, &key).map(Arc::new)
 }

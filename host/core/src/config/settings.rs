@@ -331,8 +331,9 @@ pub struct EvaluateSettings {
 /// How records become prompts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptSettings {
-    /// Jinja over the columns, with `answer`.
-    pub template: String,
+    /// Jinja over the columns, with `answer`; `None`: the task's own.
+    #[serde(default)]
+    pub template: Option<String>,
     /// Label → word.
     pub verbalizers: BTreeMap<String, String>,
     /// Solved examples before each prompt.

@@ -14,6 +14,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use tenon_nn::{IGNORED, counted};
 use tenon_plugin_api::names::did_you_mean;
+use tenon_plugin_api::prompt::fitting;
 use tenon_plugin_api::task::prelude::*;
 
 /// What stands for the texts where a prompt is to say nothing.
@@ -26,6 +27,7 @@ const NAME: &str = "template";
 #[derive(Debug)]
 pub struct Prompted {
     environment: Environment<'static>,
+    template: String,
     info: PromptInfo,
     columns: Vec<String>,
     label: String,
@@ -33,6 +35,8 @@ pub struct Prompted {
     words: Vec<String>,
     masked: bool,
     context: usize,
+    /// The demonstrations.
+    shown: Vec<String>,
 }
 
 impl Prompted {
@@ -65,14 +69,21 @@ impl Prompted {
             );
         }
         let word = |label: &String| info.verbalizers.get(label).unwrap_or(label).clone();
-        let prompted = Self {
-            environment: compile(&info.template)?,
+        let template = info.template.clone().ok_or_else(|| {
+            let example = format!("\"{{{{ {} }}}} {{{{ answer }}}}\"", columns.join(" }} {{ "));
+            Error::options("prompt.template: missing: a record is asked about in its words")
+                .with_help(format!("the shortest one is {example}"))
+        })?;
+        let mut prompted = Self {
+            environment: compile(&template)?,
+            template,
             words: labels.iter().map(word).collect(),
             info: info.clone(),
             columns,
             label: label.to_owned(),
             masked: !causal,
             context: data.max_length,
+            shown: Vec::new(),
         };
         let empty: BTreeMap<&str, &str> = prompted.cells(|_| Ok(""))?;
         let (_, after) = prompted.around(&empty)?;
@@ -81,6 +92,7 @@ impl Prompted {
             Options,
             "prompt.template: a causal model reads nothing behind the answer; let `{{{{ answer }}}}` be the end"
         );
+        prompted.shown = prompted.show()?;
         Ok(prompted)
     }
 
@@ -138,23 +150,20 @@ impl Prompted {
         examples: &mut Examples,
     ) -> Result<()> {
         let (before, after) = self.around(cells)?;
-        let shown = self.shown()?;
+        let fits = |made: &(Vec<i64>, Vec<i64>)| self.context == 0 || made.0.len() <= self.context;
         for word in &self.words {
-            // Examples that do not fit any more are left out, the first ones first.
-            let mut skipped = 0;
-            let (ids, labels) = loop {
-                let mut text: String = shown[skipped..].concat();
+            let make = |skipped: usize| {
+                let mut text: String = self.shown[skipped..].concat();
                 let start = text.len() + before.len();
                 text.push_str(&before);
                 text.push_str(word);
                 text.push_str(&after);
-                let made = self.example(&text, start..start + word.len(), tokenizer)?;
-                let fits = self.context == 0 || made.0.len() <= self.context;
-                match fits {
-                    true => break made,
-                    false if skipped < shown.len() => skipped += 1,
-                    false => break self.cut(made)?,
-                }
+                self.example(&text, start..start + word.len(), tokenizer)
+            };
+            let made = fitting(self.shown.len(), make, fits)?;
+            let (ids, labels) = match fits(&made) {
+                true => made,
+                false => self.cut(made)?,
             };
             let example = examples.example();
             example.ints("input_ids", &ids).ints("labels", &labels);
@@ -162,20 +171,15 @@ impl Prompted {
         Ok(())
     }
 
-    /// The solved examples as text, each with the separator behind it.
-    fn shown(&self) -> Result<Vec<String>> {
-        let shown = self.info.demonstrations.iter().map(|solved| {
-            let text = |column: &str| {
-                let text = solved.get(column).map(String::as_str);
-                text.with_context(|| format!("a demonstration has no `{column}`"))
-            };
-            let (before, after) = self.around(&self.cells(text)?)?;
-            let label = solved.get(&self.label).map_or("", String::as_str);
-            let word = self
-                .info
-                .verbalizers
-                .get(label)
-                .map_or(label, String::as_str);
+    /// The demonstrations as text, each with the separator behind it.
+    fn show(&self) -> Result<Vec<String>> {
+        let solved = self.info.records()?;
+        let shown = (0..solved.len()).map(|row| {
+            let record = solved.record(row);
+            let (before, after) = self.around(&self.cells(|column| record.text(column))?)?;
+            let label = record.text(&self.label)?;
+            let word = self.info.verbalizers.get(label);
+            let word = word.map_or(label, String::as_str);
             Ok(format!("{before}{word}{after}{}", self.info.separator))
         });
         shown.collect()
@@ -202,7 +206,7 @@ impl Prompted {
             bail!(
                 Options,
                 "prompt.template: {:?} has no `{{{{ answer }}}}`",
-                self.info.template
+                self.template
             );
         };
         Ok((before.to_owned(), after.to_owned()))

@@ -457,7 +457,7 @@ fn prompt(template: &str) -> PromptInfo {
     let words = [("bad", "terrible"), ("good", "great")];
     let words = words.map(|(label, word)| (label.to_owned(), word.to_owned()));
     PromptInfo {
-        template: template.to_owned(),
+        template: Some(template.to_owned()),
         verbalizers: words.into(),
         separator: " so ".to_owned(),
         ..PromptInfo::default()
@@ -495,7 +495,7 @@ fn each_label_is_asked_for_where_the_answer_stands() {
     }
 
     let solved = [("text", "dull"), ("label", "bad")];
-    let solved = solved.map(|(column, text)| (column.to_owned(), text.to_owned()));
+    let solved = solved.map(|(column, text)| (column.to_owned(), vec![text.to_owned()]));
     let few = PromptInfo {
         demonstrations: vec![solved.into()],
         ..prompt("{{ text }} it was {{ answer }}")
@@ -516,6 +516,10 @@ fn prompts_that_cannot_be_asked_are_refused() {
     let unknown = prompt("{{ txt }} {{ answer }}");
     let open = prompt("{{ text }} {{ answer");
     let nowhere = prompt("{{ text }} it was");
+    let none = PromptInfo {
+        template: None,
+        ..prompt("")
+    };
     let mut label = prompt("{{ text }} {{ answer }}");
     label
         .verbalizers
@@ -525,6 +529,7 @@ fn prompts_that_cannot_be_asked_are_refused() {
         ("causal-lm", unknown),
         ("causal-lm", open),
         ("causal-lm", nowhere),
+        ("causal-lm", none),
         ("causal-lm", label),
         ("encoder", prompt("{{ text }} {{ answer }}")),
     ];

@@ -8,7 +8,8 @@ use crate::options::Format;
 
 /// The one whose turns are learned.
 pub const ASSISTANT: &str = "assistant";
-const SYSTEM: &str = "system";
+/// The one who says what goes for all of it.
+pub const SYSTEM: &str = "system";
 
 /// The turns of a record, after the system prompt, if there is one and the record has none.
 ///
@@ -126,20 +127,25 @@ pub struct Written {
 
 /// Writes a conversation by the model's chat template, and finds the turns of the assistant in it: each is what the
 /// template adds to the conversation before it, which ends with the invitation to answer. White space at the end of
-/// a turn is the template's and is not learned.
+/// a turn is the template's and is not learned; nor are turns before the one at `own`, which are demonstrations.
 ///
 /// # Errors
 /// There is no chat template, it refuses the conversation, or it writes earlier turns in another way once there are
 /// later ones; no turn is the assistant's.
-pub fn write(messages: &[Message], only_last: bool, tokenizer: &Tokenizer<'_>) -> Result<Written> {
+pub fn write(
+    messages: &[Message],
+    own: usize,
+    only_last: bool,
+    tokenizer: &Tokenizer<'_>,
+) -> Result<Written> {
     let assistant = |at: &usize| messages[*at].role == ASSISTANT;
-    let Some(last) = (0..messages.len()).rev().find(assistant) else {
+    let Some(last) = (own..messages.len()).rev().find(assistant) else {
         return Err(
             Error::data("a conversation without a turn of the assistant teaches nothing")
                 .with_help("leave such records out, or set `data.on_bad_row = \"skip\"`"),
         );
     };
-    let learned = (0..=last).filter(|at| assistant(at) && (!only_last || *at == last));
+    let learned = (own..=last).filter(|at| assistant(at) && (!only_last || *at == last));
     let text = tokenizer.chat(&messages[..=last], false)?;
     let mut spans = Vec::new();
     for at in learned {

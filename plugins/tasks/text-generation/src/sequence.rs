@@ -87,6 +87,11 @@ impl Line {
         self.learned.resize(self.ids.len(), learned);
     }
 
+    /// The number of its tokens.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     /// At most `most` tokens of it, from the start or from the end.
     pub fn cut(&mut self, most: usize, keep_end: bool) {
         self.ids = cut(&self.ids, most, keep_end).to_vec();

@@ -1,13 +1,15 @@
 //! The task: records to prompts and targets, what was written to predictions.
 
 use tenon_nn::token_loss;
+use tenon_plugin_api::prompt::fitting;
 use tenon_plugin_api::task::prelude::*;
 use tenon_plugin_api::tokenizer::Message;
 
 use crate::conversation::{self, ASSISTANT};
-use crate::options::{Format, Options, Truncate, Turns};
+use crate::options::{Options, Truncate, Turns};
 use crate::sequence::{self, Frame, Line};
-use crate::template::Template;
+use crate::shots::{self, Asked, Shots};
+use crate::source::Source;
 
 /// Tokens that are written when neither options nor model say.
 const USUAL: usize = 128;
@@ -20,18 +22,10 @@ pub struct TextGeneration {
     model: Model,
     /// The most tokens that the model takes.
     limit: Option<usize>,
-}
-
-/// Where prompts and targets come from.
-#[derive(Debug)]
-enum Source {
-    Columns {
-        prompt: Box<Template>,
-        target: String,
-    },
-    Turns {
-        column: String,
-    },
+    /// What stands before each prompt.
+    shots: Shots,
+    /// Where what is written after demonstrations ends.
+    end: Option<String>,
 }
 
 /// How the model writes.
@@ -41,19 +35,6 @@ enum Model {
     EncoderDecoder { start: i64 },
 }
 
-/// The prompt of records that have it in a column.
-const PLAIN: &str = "{{ prompt }}";
-
-/// Prompt of Stanford Alpaca (`train.py`, `PROMPT_DICT`).
-const ALPACA: &str = "Below is an instruction that describes a task\
-{% if input %}, paired with an input that provides further context{% endif %}. \
-Write a response that appropriately completes the request.\n\n\
-### Instruction:\n{{ instruction }}\n\n\
-{% if input %}### Input:\n{{ input }}\n\n{% endif %}### Response:";
-
-/// The same as a turn of a user.
-const ALPACA_TURN: &str = "{{ instruction }}{% if input %}\n\n{{ input }}{% endif %}";
-
 impl Task for TextGeneration {
     const ID: &'static str = "text-generation";
     const ABOUT: &'static str = "Writes what follows a prompt or comes next in a conversation: summaries, answers, descriptions";
@@ -62,16 +43,21 @@ impl Task for TextGeneration {
 
     fn new(options: Options) -> Result<Self> {
         Ok(Self {
-            source: source(&options)?,
+            source: Source::new(&options)?,
             options,
             model: Model::Causal,
             limit: None,
+            shots: Shots::default(),
+            end: None,
         })
     }
 
     fn describe(&self) -> TaskInfo {
         let mut generation = serde_json::Map::new();
         generation.insert("max_new_tokens".to_owned(), self.room_to_write().into());
+        if let Some(end) = &self.end {
+            generation.insert("stop_strings".to_owned(), vec![end.as_str()].into());
+        }
         let mut fields = vec![FieldInfo::token_ids("input_ids")];
         let labels = FieldInfo::ints("labels", tenon_nn::IGNORED);
         match self.model {
@@ -88,7 +74,7 @@ impl Task for TextGeneration {
             }
         }
         TaskInfo {
-            columns: self.columns(),
+            columns: self.source.columns(),
             head: Some(HeadInfo {
                 kind: match self.model {
                     Model::Causal => "causal-lm".to_owned(),
@@ -104,6 +90,7 @@ impl Task for TextGeneration {
             metrics: vec![MetricRequest::new("rouge")],
             prompt: vec![FieldInfo::token_ids("input_ids")],
             concludes: true,
+            promptable: true,
             generation,
             ..TaskInfo::default()
         }
@@ -142,7 +129,10 @@ impl Task for TextGeneration {
                 );
             }
         }
-        Ok(())
+        match &data.prompt {
+            Some(info) => self.demonstrate(info),
+            None => Ok(()),
+        }
     }
 
     fn encode(
@@ -151,25 +141,16 @@ impl Task for TextGeneration {
         tokenizer: &Tokenizer<'_>,
         examples: &mut Examples,
     ) -> Result<()> {
-        match &self.source {
-            Source::Columns { prompt, target } => {
-                let prompt = prompt.render(record)?;
-                let targets = record.texts(target)?;
-                let target = *targets
-                    .first()
-                    .with_context(|| format!("column `{target}`: a list without a text"))?;
-                match self.options.chat {
-                    true => {
-                        let mut messages = self.asked(prompt);
-                        messages.push(Message::new(ASSISTANT, target));
-                        self.conversation(&messages, tokenizer, examples)
-                    }
-                    false => self.continuation(&self.told(prompt), target, tokenizer, examples),
-                }
+        match self.asked(record)? {
+            Asked::Text(prompt) => {
+                let target = self.target_of(record)?;
+                self.continuation(&Asked::Text(prompt), target, tokenizer, examples)
             }
-            Source::Turns { column } => {
-                let messages = self.turns(record, column)?;
-                self.conversation(&messages, tokenizer, examples)
+            Asked::Turns(mut turns) => {
+                if let Source::Columns { .. } = self.source {
+                    turns.push(Message::new(ASSISTANT, self.target_of(record)?));
+                }
+                self.conversation(&turns, tokenizer, examples)
             }
         }
     }
@@ -180,25 +161,15 @@ impl Task for TextGeneration {
         tokenizer: &Tokenizer<'_>,
         examples: &mut Examples,
     ) -> Result<()> {
-        let (text, is_chat) = match &self.source {
-            Source::Columns { prompt, .. } => {
-                let prompt = prompt.render(record)?;
-                match self.options.chat {
-                    true => (tokenizer.chat(&self.asked(prompt), true)?, true),
-                    false => (self.told(prompt), false),
-                }
-            }
-            Source::Turns { column } => {
-                let mut messages = self.turns(record, column)?;
-                messages.pop_if(|last| last.role == ASSISTANT);
-                (tokenizer.chat(&messages, true)?, true)
-            }
-        };
+        let mut asked = self.asked(record)?;
+        if let Asked::Turns(turns) = &mut asked {
+            turns.pop_if(|last| last.role == ASSISTANT);
+        }
         let room = match (self.model, self.limit) {
             (Model::Causal, Some(limit)) => limit.saturating_sub(self.room_to_write()).max(1),
             (_, limit) => limit.unwrap_or(usize::MAX),
         };
-        let ids = self.prompt(&text, is_chat, room, tokenizer)?;
+        let ids = self.prompt(&asked, room, tokenizer)?;
         examples.example().ints("input_ids", &ids);
         Ok(())
     }
@@ -239,26 +210,6 @@ impl Task for TextGeneration {
 }
 
 impl TextGeneration {
-    fn columns(&self) -> Vec<ColumnInfo> {
-        let column = |name: &String, kind, for_prediction| ColumnInfo {
-            name: name.clone(),
-            kind,
-            for_prediction,
-        };
-        match &self.source {
-            Source::Columns { prompt, target } => {
-                let named = prompt.columns().iter().filter(|name| *name != target);
-                let mut columns: Vec<_> = named
-                    .map(|name| column(name, ColumnKind::Text, true))
-                    .collect();
-                let in_prompt = prompt.columns().contains(target);
-                columns.push(column(target, ColumnKind::Text, in_prompt));
-                columns
-            }
-            Source::Turns { column: turns } => vec![column(turns, ColumnKind::Json, true)],
-        }
-    }
-
     /// Tokens that may be written: a quarter of what the model takes at most, when no option says.
     fn room_to_write(&self) -> usize {
         let quarter = self.limit.map_or(USUAL, |limit| (limit / 4).max(1));
@@ -271,18 +222,69 @@ impl TextGeneration {
         conversation::turns(record, column, self.options.format, system)
     }
 
-    /// A prompt as a turn of the user.
-    fn asked(&self, prompt: String) -> Vec<Message> {
-        let mut messages = conversation::with_system(self.options.system.as_deref());
-        messages.push(Message::new("user", prompt));
-        messages
+    /// What a model is asked of a record: a conversation with all of its turns.
+    fn asked(&self, record: Record<'_>) -> Result<Asked> {
+        let system = self.options.system.as_deref();
+        match &self.source {
+            Source::Columns { prompt, .. } if self.options.chat => {
+                let mut turns = conversation::with_system(system);
+                turns.push(Message::new("user", prompt.render(record)?));
+                Ok(Asked::Turns(turns))
+            }
+            Source::Columns { prompt, .. } => Ok(Asked::Text(prompt.render(record)?)),
+            Source::Turns { column } => Ok(Asked::Turns(self.turns(record, column)?)),
+        }
     }
 
-    /// A prompt as plain text.
-    fn told(&self, prompt: String) -> String {
-        match &self.options.system {
-            Some(system) => format!("{system}\n\n{prompt}"),
-            None => prompt,
+    /// What is to be learned of a record with a target.
+    fn target_of<'a>(&self, record: Record<'a>) -> Result<&'a str> {
+        let Source::Columns { target, .. } = &self.source else {
+            bail!(Data, "conversations have no target of their own");
+        };
+        let targets = record.texts(target)?;
+        let first = targets.first().copied();
+        first.with_context(|| format!("column `{target}`: a list without a text"))
+    }
+
+    /// Takes over what is to stand before each prompt.
+    fn demonstrate(&mut self, info: &PromptInfo) -> Result<()> {
+        shots::check(info)?;
+        let solved = info.records()?;
+        let (mut texts, mut turns, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        for row in 0..solved.len() {
+            let record = solved.record(row);
+            match self.asked(record)? {
+                Asked::Text(prompt) => {
+                    let target = self.target_of(record)?;
+                    texts.push(format!("{prompt}{target}{}", info.separator));
+                    targets.push(target.to_owned());
+                }
+                Asked::Turns(mut all) => {
+                    if let Source::Columns { .. } = self.source {
+                        all.push(Message::new(ASSISTANT, self.target_of(record)?));
+                    }
+                    turns.push(shots::shown(all)?);
+                }
+            }
+        }
+        if self.model == Model::Causal {
+            self.end = shots::end(&info.separator, &targets);
+        }
+        self.shots = match turns.is_empty() {
+            true => Shots::Texts(texts),
+            false => Shots::Turns(turns),
+        };
+        Ok(())
+    }
+
+    /// What is asked, as text: after the system's words and all but the first `skipped` demonstrations.
+    fn text(&self, asked: &Asked, skipped: usize, tokenizer: &Tokenizer<'_>) -> Result<String> {
+        match (asked, &self.options.system) {
+            (Asked::Turns(turns), _) => tokenizer.chat(&self.shots.before(turns, skipped).0, true),
+            (Asked::Text(prompt), None) => Ok(self.shots.text(skipped) + prompt),
+            (Asked::Text(prompt), Some(system)) => {
+                Ok(format!("{system}\n\n{}{prompt}", self.shots.text(skipped)))
+            }
         }
     }
 
@@ -310,24 +312,22 @@ impl TextGeneration {
         }
     }
 
-    /// The tokens of a prompt: at most `room`. What a chat template wrote has its special tokens, but for those that
-    /// an encoder wants around every text.
-    fn prompt(
-        &self,
-        text: &str,
-        is_chat: bool,
-        room: usize,
-        tokenizer: &Tokenizer<'_>,
-    ) -> Result<Vec<i64>> {
+    /// The tokens of a prompt: at most `room`, after as many demonstrations as there is room for. What a chat template
+    /// wrote has its special tokens, but for those that an encoder wants around every text.
+    fn prompt(&self, asked: &Asked, room: usize, tokenizer: &Tokenizer<'_>) -> Result<Vec<i64>> {
         let mut frame = Frame::of(tokenizer, false)?;
-        match self.model {
-            Model::Causal if is_chat => frame = Frame::default(),
-            Model::Causal => frame.after.clear(),
-            Model::EncoderDecoder { .. } => {}
+        match (self.model, asked) {
+            (Model::Causal, Asked::Turns(_)) => frame = Frame::default(),
+            (Model::Causal, Asked::Text(_)) => frame.after.clear(),
+            (Model::EncoderDecoder { .. }, _) => {}
         }
         let room = room.min(self.options.max_source_length.unwrap_or(usize::MAX));
-        let ids = sequence::tokens(text, false, tokenizer)?;
         let most = room.saturating_sub(frame.len());
+        let make = |skipped: usize| {
+            let text = self.text(asked, skipped, tokenizer)?;
+            sequence::tokens(&text, false, tokenizer)
+        };
+        let ids = fitting(self.shots.len(), make, |ids| ids.len() <= most)?;
         let ids = frame.around(sequence::cut(&ids, most, self.cuts_the_start()));
         ensure!(!ids.is_empty(), Data, "the prompt is empty");
         Ok(ids)
@@ -336,14 +336,14 @@ impl TextGeneration {
     /// A prompt and what follows it, as an example.
     fn continuation(
         &self,
-        prompt: &str,
+        asked: &Asked,
         target: &str,
         tokenizer: &Tokenizer<'_>,
         examples: &mut Examples,
     ) -> Result<()> {
         if let Model::EncoderDecoder { start } = self.model {
             let room = self.limit.unwrap_or(usize::MAX);
-            let source = self.prompt(prompt, false, room, tokenizer)?;
+            let source = self.prompt(asked, room, tokenizer)?;
             let target = self.target(target, tokenizer)?;
             sequence::pair(&source, &target, start, examples);
             return Ok(());
@@ -358,7 +358,7 @@ impl TextGeneration {
         let room = self
             .limit
             .map_or(usize::MAX, |limit| (limit + 1).saturating_sub(ids.len()));
-        let prompt = self.prompt(prompt, false, room.max(1), tokenizer)?;
+        let prompt = self.prompt(asked, room.max(1), tokenizer)?;
         let mut line = Line::default();
         line.push(&prompt, self.options.train_on_prompt);
         line.push(&ids, true);
@@ -388,17 +388,22 @@ impl TextGeneration {
     ) -> Result<()> {
         let only_last = self.options.turns == Turns::Last;
         let Model::EncoderDecoder { start } = self.model else {
-            let written = conversation::write(messages, only_last, tokenizer)?;
-            let mut line = self.learned(&written, tokenizer)?;
-            line.cut(self.room_for_conversations(), self.cuts_the_start());
+            let room = self.room_for_conversations();
+            let make = |skipped: usize| {
+                let (turns, own) = self.shots.before(messages, skipped);
+                let written = conversation::write(&turns, own, only_last, tokenizer)?;
+                self.learned(&written, tokenizer)
+            };
+            let mut line = fitting(self.shots.len(), make, |line| line.len() <= room)?;
+            line.cut(room, self.cuts_the_start());
             line.example(examples);
             return Ok(());
         };
         let answer = messages.iter().rposition(|turn| turn.role == ASSISTANT);
         let answer = answer.context("a conversation without a turn of the assistant")?;
-        let text = tokenizer.chat(&messages[..answer], true)?;
+        let asked = Asked::Turns(messages[..answer].to_vec());
         let room = self.limit.unwrap_or(usize::MAX);
-        let source = self.prompt(&text, true, room, tokenizer)?;
+        let source = self.prompt(&asked, room, tokenizer)?;
         let target = self.target(&messages[answer].content, tokenizer)?;
         sequence::pair(&source, &target, start, examples);
         Ok(())
@@ -431,59 +436,4 @@ impl TextGeneration {
         let most = [self.limit, both].into_iter().flatten().min();
         most.map_or(usize::MAX, |most| most + 1)
     }
-}
-
-/// Where prompts and targets come from, by the format.
-fn source(options: &Options) -> Result<Source> {
-    let turns = matches!(options.format, Format::Messages | Format::Sharegpt);
-    let unused = |key: &str, format: &str| {
-        Err(Error::options(format!(
-            "{key}: it says nothing of records of the format `{format}`"
-        )))
-    };
-    let name = match options.format {
-        Format::Prompt => "prompt",
-        Format::Alpaca => "alpaca",
-        Format::Messages => "messages",
-        Format::Sharegpt => "sharegpt",
-    };
-    if options.format != Format::Prompt && options.prompt.is_some() {
-        return unused("prompt", name);
-    }
-    match &options.messages {
-        Some(_) if !turns => return unused("messages", name),
-        _ => {}
-    }
-    if turns && options.target.is_some() {
-        return unused("target", name);
-    }
-    let named = |column: &Option<Column>, usual: &str| {
-        column
-            .as_ref()
-            .map_or(usual, |column| column.name())
-            .to_owned()
-    };
-    Ok(match options.format {
-        Format::Prompt => Source::Columns {
-            prompt: Box::new(Template::new(match &options.prompt {
-                Some(template) => template.source(),
-                None => PLAIN,
-            })?),
-            target: named(&options.target, "target"),
-        },
-        Format::Alpaca => Source::Columns {
-            prompt: Box::new(Template::new(if options.chat {
-                ALPACA_TURN
-            } else {
-                ALPACA
-            })?),
-            target: named(&options.target, "output"),
-        },
-        Format::Messages => Source::Turns {
-            column: named(&options.messages, "messages"),
-        },
-        Format::Sharegpt => Source::Turns {
-            column: named(&options.messages, "conversations"),
-        },
-    })
 }

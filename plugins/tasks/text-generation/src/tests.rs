@@ -12,6 +12,8 @@ use tenon_testkit::task::{data_for, records_for};
 
 use crate::{Options, TextGeneration};
 
+mod prompts;
+
 const END: i64 = 1;
 const START: i64 = 2;
 
