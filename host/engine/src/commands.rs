@@ -407,6 +407,11 @@ fn evaluate_run(
         EvaluateOn::Split(_) => Splits::open(&data, &columns, seed)?,
         EvaluateOn::Files(paths) => Splits::of_files(&data, paths, &columns, Split::Test)?,
     };
+    let split = match request.on {
+        EvaluateOn::Split(split) => split,
+        EvaluateOn::Files(_) => Split::Test,
+    };
+    let view = splits.get(split).with_context(|| absent(&data, split))?;
     let session = open_chosen(choice, registry, |settings, task| {
         let shots = settings.prompt.as_ref().map_or(0, |prompt| prompt.shots);
         match request.on {
@@ -417,11 +422,6 @@ fn evaluate_run(
             _ => discover(&splits, settings, task),
         }
     })?;
-    let split = match request.on {
-        EvaluateOn::Split(split) => split,
-        EvaluateOn::Files(_) => Split::Test,
-    };
-    let view = splits.get(split).with_context(|| absent(&data, split))?;
     let part = Part::prepare(&session, view, split.name())?;
     let mut lines = request
         .predictions

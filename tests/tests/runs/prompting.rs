@@ -238,6 +238,7 @@ fn more_examples_than_there_are() {
         ("peft", ""),
         ("metrics", ""),
         ("train.select_best", ""),
+        ("task.prompt", "\"{{ text }}:\""),
         ("prompt.shots", "3"),
     ];
     let file = desk.run_file("greedy", &[&GPT2[..], &WRITING, &shots].concat());

@@ -94,3 +94,70 @@ fn of_an_adapter() {
     let adapter = ["adapter_config.json", "adapter_model.safetensors"];
     check(&desk, "lora", lora, "adapter", &adapter);
 }
+
+/// Where LoRA attaches when the run file does not say, in each family of models: what `peft` chooses for them
+/// (`TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING` of 0.21; of Marian's likes, `q_proj` and `v_proj`).
+#[test]
+fn of_an_adapter_without_targets() {
+    let desk = Desk::new();
+    let pairs = "{\"text\": \"ab\", \"label\": \"b\"}\n{\"text\": \"ba\", \"label\": \"a\"}\n";
+    desk.write("pairs.jsonl", pairs);
+    let classes = [("task.use", "\"classification\"")];
+    let writing = [
+        ("task.use", "\"text-generation\""),
+        ("task.prompt", "\"{{ text }}\""),
+        ("task.target", "\"label\""),
+    ];
+    let cases = [
+        (
+            "bert",
+            "bert/gelu",
+            &classes[..],
+            ["query", "value"].as_slice(),
+        ),
+        (
+            "roberta",
+            "encoders/roberta-sequences",
+            &classes,
+            &["query", "value"],
+        ),
+        ("gpt2", "decoders/gpt2", &writing, &["c_attn"]),
+        ("llama", "decoders/llama", &writing, &["q_proj", "v_proj"]),
+        ("t5", "seq2seq/t5", &writing, &["q", "v"]),
+        (
+            "transformer",
+            "seq2seq/marian",
+            &writing,
+            &["q_proj", "v_proj"],
+        ),
+    ];
+    for (model, fixture, task, expected) in cases {
+        let (name, folder) = (format!("{model:?}"), format!("FIXTURES/{fixture}"));
+        let settings = [
+            ("model.use", name.as_str()),
+            ("model.pretrained", &folder),
+            ("tokenizer.path", ""),
+            ("tokenizer.train", "{ kind = \"char\" }"),
+            ("tokenizer.max_length", "8"),
+            ("task.text", ""),
+            ("task.label", ""),
+            ("data.train", "\"pairs.jsonl\""),
+            ("data.validation", ""),
+            ("data.test", ""),
+            ("metrics", ""),
+            ("peft", "{ use = \"lora\", r = 2 }"),
+            ("train.epochs", ""),
+            ("train.max_steps", "1"),
+            ("train.select_best", ""),
+        ];
+        let kept = settings.iter().chain(task);
+        let file = desk.run_file(model, &kept.copied().collect::<Vec<_>>());
+        desk.succeed(&["train", &file]);
+        let config = json(&desk.run(model).join("adapter/adapter_config.json"));
+        let named = config["target_modules"].as_array().expect("names").iter();
+        let mut named: Vec<&str> = named.filter_map(Value::as_str).collect();
+        named.sort_unstable();
+        assert_eq!(named, expected, "{model}");
+        assert_eq!(config["fan_in_fan_out"], model == "gpt2", "{model}");
+    }
+}
