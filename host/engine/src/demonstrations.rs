@@ -98,7 +98,7 @@ fn texts(cell: &Value, kind: ColumnKind) -> Option<Vec<String>> {
         (ColumnKind::Json, Value::Text(text)) => Some(vec![text.to_string()]),
         (ColumnKind::Json, cell) => Some(vec![cell.to_json().to_string()]),
         (_, Value::List(items)) if items.is_empty() => None,
-        (_, Value::List(items)) => items.iter().map(|item| text(item)).collect(),
+        (_, Value::List(items)) => items.iter().map(text).collect(),
         (_, cell) => text(cell).map(|text| vec![text]),
     }
 }

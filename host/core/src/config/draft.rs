@@ -162,14 +162,11 @@ impl Draft {
             let sites = hints.iter().filter(|hint| hint.kind == "sites");
             faults.extend(sites.filter_map(|hint| sites::check(hint, model)));
         }
-        let mut named = Vec::new();
         let is_template = |hint: &&Hint| ["template", "prompt"].contains(&&*hint.kind);
-        for template in hints.iter().filter(is_template) {
-            match templates::columns(template) {
-                Ok(columns) => named.extend(columns),
-                Err(fault) => faults.push(fault),
-            }
-        }
+        let templates = hints.iter().filter(is_template);
+        let named: Vec<Hint> = templates
+            .flat_map(|template| templates::columns(template, &mut faults))
+            .collect();
         faults.extend(rules::formats(&tree));
         if purpose != Purpose::Use {
             faults.extend(paths::missing(&tree, &self.root));

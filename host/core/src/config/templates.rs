@@ -8,15 +8,17 @@ use super::validate::Hint;
 /// Stands for the answer in a template of `[prompt]`; it is no column.
 const ANSWER: &str = "answer";
 
-/// The columns that a template names, each as a hint of its own in the place of the template.
-///
-/// # Errors
-/// It is no template.
-pub(super) fn columns(hint: &Hint) -> Result<Vec<Hint>, Fault> {
+/// The columns that a template names, each as a hint of its own in the place of the template. One that is no template is
+/// a fault.
+pub(super) fn columns(hint: &Hint, faults: &mut Vec<Fault>) -> Vec<Hint> {
     let environment = Environment::new();
-    let template = environment
-        .template_from_str(&hint.text)
-        .map_err(|error| fault(hint, &error))?;
+    let template = match environment.template_from_str(&hint.text) {
+        Ok(template) => template,
+        Err(error) => {
+            faults.push(fault(hint, &error));
+            return Vec::new();
+        }
+    };
     let globals: Vec<&str> = environment.globals().map(|(name, _)| name).collect();
     let is_column = |name: &String| {
         let answers = hint.kind == "prompt" && name == ANSWER;
@@ -30,7 +32,7 @@ pub(super) fn columns(hint: &Hint) -> Result<Vec<Hint>, Fault> {
         text,
         ..hint.clone()
     };
-    Ok(columns.into_iter().map(column).collect())
+    columns.into_iter().map(column).collect()
 }
 
 fn fault(hint: &Hint, error: &minijinja::Error) -> Fault {
