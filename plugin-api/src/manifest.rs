@@ -227,6 +227,15 @@ const fn component(out: &mut Writer<MAX_LEN>, component: &Declaration) {
     out.byte(b'}');
 }
 
+/// What a metric ignores of what it is shown.
+#[must_use]
+pub const fn ignored(references: bool) -> &'static [&'static str] {
+    match references {
+        true => &["references"],
+        false => &[],
+    }
+}
+
 /// The first words of pairs.
 #[must_use]
 pub const fn firsts<const N: usize>(pairs: &[(&'static str, &'static str)]) -> [&'static str; N] {

@@ -240,10 +240,18 @@ macro_rules! __declare {
             id: <$t as $crate::metric::Metric>::ID,
             about: <$t as $crate::metric::Metric>::ABOUT,
             schema: <<$t as $crate::metric::Metric>::Options as $crate::options::Options>::SCHEMA,
-            lists: &[(
-                "inputs",
-                <<$t as $crate::metric::Metric>::Input as $crate::metric::Input>::KINDS,
-            )],
+            lists: &[
+                (
+                    "inputs",
+                    <<$t as $crate::metric::Metric>::Input as $crate::metric::Input>::KINDS,
+                ),
+                (
+                    "ignores",
+                    $crate::__private::manifest::ignored(
+                        <$t as $crate::metric::Metric>::IGNORES_REFERENCES,
+                    ),
+                ),
+            ],
             sites: &[],
         }
     };

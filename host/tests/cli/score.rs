@@ -241,3 +241,16 @@ fn without_the_plugin() {
     let call = place.tenon("score -m f1 -r a.txt a.txt");
     assert_snapshot!(call.shown());
 }
+
+/// What a metric says that it ignores is not even read; what stands beside it may need it.
+#[test]
+fn references_that_no_metric_looks_at() {
+    let place = Place::with(&["tenon-text-metrics"])
+        .file("ref.txt", b"a b\n\xff\n")
+        .file("pred.txt", "a b\na a\n");
+    let calls = [
+        place.tenon("score -m distinct -m repetition,n=2 -r ref.txt pred.txt"),
+        place.tenon("score -m distinct -m text-match -r ref.txt pred.txt"),
+    ];
+    assert_snapshot!(shown(&calls));
+}

@@ -44,6 +44,9 @@ pub trait Metric: Sized + Send + 'static {
     const ABOUT: &'static str = "";
     /// What a run file may set.
     type Options: Options;
+    /// Whether it never looks at references. A host need not read them then: it may give blanks,
+    /// of text, tokens and lists of numbers.
+    const IGNORES_REFERENCES: bool = false;
     /// What it compares: [`Text`], [`Answer`], [`Label`], [`Classes`], [`Number`], [`NumberList`],
     /// [`Tokens`].
     type Input: Input;

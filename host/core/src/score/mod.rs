@@ -216,8 +216,11 @@ fn system(
     scored: &mut Scored,
 ) -> Result<Counted, ScoreError> {
     let mut readings = Vec::with_capacity(request.metrics.len());
+    let mut ignoring = Vec::with_capacity(request.metrics.len());
     for metric in &request.metrics {
-        let inputs = inputs(metric, registry);
+        let inputs = listed("inputs", metric, registry);
+        let ignores = listed("ignores", metric, registry);
+        ignoring.push(ignores.iter().any(|what| what == "references"));
         readings.push(choose::reading(
             &metric.name,
             &inputs,
@@ -236,7 +239,8 @@ fn system(
                 metrics.push((index, metric.name.as_str(), create(metric, registry)?));
             }
         }
-        let pass = pairs::Pass::new(reading, references, predictions, &request.labels)?;
+        let mut pass = pairs::Pass::new(reading, references, predictions, &request.labels)?;
+        pass.ignores_references = metrics.iter().all(|(index, _, _)| ignoring[*index]);
         scored.rows = pass.rows();
         pass.run(&mut metrics, request.significance.is_asked())?;
         if labels.is_empty() {
@@ -287,11 +291,11 @@ fn create(metric: &MetricSettings, registry: &Registry) -> Result<MetricHandle, 
     made.map_err(|source| ScoreError::Options(StdError(source)))
 }
 
-/// The kinds of values that a metric reads, as its manifest says.
-fn inputs(metric: &MetricSettings, registry: &Registry) -> Vec<String> {
+/// A list of a metric's manifest: the kinds of values that it reads, or what it ignores.
+fn listed(name: &str, metric: &MetricSettings, registry: &Registry) -> Vec<String> {
     let full = format!("{}::{}", metric.component.plugin, metric.component.id);
     let found = registry.find(Kind::Metric, &full);
-    let inputs = found.map(|(_, component)| component.list("inputs"));
-    let inputs = inputs.unwrap_or_default();
-    inputs.into_iter().map(str::to_owned).collect()
+    let words = found.map(|(_, component)| component.list(name));
+    let words = words.unwrap_or_default();
+    words.into_iter().map(str::to_owned).collect()
 }

@@ -27,6 +27,8 @@ pub(super) struct Pass<'a> {
     kind: ValueKind,
     /// Scores beside each prediction.
     width: usize,
+    /// Whether no metric of this pass looks at references.
+    pub ignores_references: bool,
     /// What there is to know.
     pub notes: Vec<String>,
 }
@@ -90,6 +92,7 @@ impl<'a> Pass<'a> {
             },
             classes,
             kind,
+            ignores_references: false,
             notes,
         })
     }
@@ -138,12 +141,18 @@ impl<'a> Pass<'a> {
 
     /// Predictions and references of rows.
     fn batch(&self, rows: Range<usize>) -> Result<(Values, Values), ScoreError> {
+        let blanks = self
+            .ignores_references
+            .then(|| blanks(self.kind, rows.len()));
+        let references = match blanks.flatten() {
+            Some(blanks) => blanks,
+            None => self.column(&self.references, rows.clone(), |record, into| {
+                self.push(record, &self.reading.reference, true, into)
+            })?,
+        };
         let mut scores = Vec::new();
-        let mut predictions = self.column(&self.predictions, rows.clone(), |record, into| {
+        let mut predictions = self.column(&self.predictions, rows, |record, into| {
             self.predicted(record, &mut scores, into)
-        })?;
-        let references = self.column(&self.references, rows, |record, into| {
-            self.push(record, &self.reading.reference, true, into)
         })?;
         let scored = predictions.set_scores(scores);
         scored.map_err(|error| self.failed(error))?;
@@ -295,6 +304,20 @@ impl<'a> Pass<'a> {
             .id(&label)
             .ok_or_else(|| wrong(record, column, "one of the labels of --labels", cell))
     }
+}
+
+/// References that nobody looks at, of kinds that may be blank.
+fn blanks(kind: ValueKind, count: usize) -> Option<Values> {
+    let mut blanks = Values::new(kind);
+    for _ in 0..count {
+        match kind {
+            ValueKind::Text => blanks.push_text(""),
+            ValueKind::Tokens => blanks.push_ints(&[]),
+            ValueKind::Numbers => blanks.push_numbers(&[]),
+            _ => return None,
+        }
+    }
+    Some(blanks)
 }
 
 /// Lines that are no rows would pair those after them wrongly.

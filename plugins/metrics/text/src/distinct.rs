@@ -69,6 +69,7 @@ struct Found {
 impl Metric for Distinct {
     const ID: &'static str = "distinct";
     const ABOUT: &'static str = "Distinct runs of words over all words written (distinct-n)";
+    const IGNORES_REFERENCES: bool = true;
     type Options = DistinctOptions;
     type Input = Text;
 

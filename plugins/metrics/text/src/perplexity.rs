@@ -28,6 +28,7 @@ pub struct Perplexity {
 impl Metric for Perplexity {
     const ID: &'static str = "perplexity";
     const ABOUT: &'static str = "Perplexity and bits per byte, from `[negative log-likelihood, tokens, bytes]` of each example";
+    const IGNORES_REFERENCES: bool = true;
     type Options = ();
     type Input = NumberList;
 

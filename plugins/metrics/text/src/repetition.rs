@@ -55,6 +55,7 @@ impl Metric for Repetition {
     const ID: &'static str = "repetition";
     const ABOUT: &'static str =
         "Share of runs of words, and of words, that a text repeats (seq-rep-n, rep)";
+    const IGNORES_REFERENCES: bool = true;
     type Options = RepetitionOptions;
     type Input = Text;
 
