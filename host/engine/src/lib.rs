@@ -7,6 +7,7 @@
 //! Reading order: [`run`] → `session` (a run's components put together) → `train` (the loop) →
 //! `evaluate` → `generate` → `predict` → `export`.
 
+mod allocator;
 mod checkpoint;
 mod commands;
 mod cuda;
@@ -66,6 +67,7 @@ pub unsafe extern "C" fn tenon_engine_run(request: *const u8, len: usize) -> i32
 /// program.
 pub fn run(request: &EngineRequest, linked: Vec<tenon_plugin_api::host::Plugin>) -> i32 {
     log(request);
+    allocator::keep_freed();
     match commands::run(request, linked) {
         Ok(code) => code,
         Err(error) if error.is::<Stopped>() => exit::INTERRUPTED,
