@@ -55,6 +55,9 @@ pub trait Model: Sized + Send + 'static {
     const BASE_PREFIX: &'static str = "";
     /// Older spellings of parameter names, as `(old ending, new ending)`.
     const RENAMES: &'static [(&'static str, &'static str)] = &[];
+    /// Tensors of files that it does without, as globs: heads for other tasks (`cls.*`), tables that are
+    /// computed (`*.position_ids`). Every other tensor that no parameter takes is an error.
+    const IGNORES: &'static [&'static str] = &[];
     /// Its sites.
     const SITES: &'static [SiteDeclaration] = &[];
     /// Keys of `config.json` that it reads, and what a run file may set.

@@ -276,6 +276,7 @@ macro_rules! __declare {
                 ("offers", <$t as $crate::model::Model>::OFFERS),
                 ("inputs", <$t as $crate::model::Model>::INPUTS),
                 ("base_prefix", &[<$t as $crate::model::Model>::BASE_PREFIX]),
+                ("ignores", <$t as $crate::model::Model>::IGNORES),
                 (
                     "renames_from",
                     &$crate::__private::manifest::firsts::<

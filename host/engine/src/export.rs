@@ -14,12 +14,13 @@ use tenon_plugin_api::model::Forward;
 use tenon_plugin_api::tensor::TensorMap;
 
 use crate::params::Owner;
+use crate::pretrained::first_of;
 use crate::session::Session;
 use crate::tokenizer::trained;
 use crate::weights::{self, Weights};
 
 /// Files of a tokenizer that a model folder carries along.
-const TOKENIZER_FILES: [&str; 12] = [
+pub const TOKENIZER_FILES: [&str; 12] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -35,7 +36,7 @@ const TOKENIZER_FILES: [&str; 12] = [
 ];
 
 /// What a pretrained folder says of generation.
-const GENERATION_CONFIG: &str = "generation_config.json";
+pub const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// Writes the result: an adapter folder if the PEFT method has one, else a model folder. Returns
 /// whether it is an adapter.
@@ -206,15 +207,6 @@ pub fn load_adapter(session: &Session, folder: &Path) -> Result<()> {
         faults.join("; ")
     );
     Ok(())
-}
-
-/// The first of some names, and how many more there are.
-fn first_of(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first, more @ ..] => format!("{first} and {} more", more.len()),
-    }
 }
 
 /// Merged weights, with what undoes the merge.

@@ -1,8 +1,10 @@
 //! The parameters and sites of a run's model: the host owns them, plugins share them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use globset::{Glob, GlobSet, GlobSetBuilder};
 use tch::{Device, Kind, Tensor};
 use tenon_core::data::rng::derive_seed;
 use tenon_plugin_api::host::{AttachedHandle, BuildHost, SiteHost};
@@ -61,6 +63,8 @@ pub struct Naming {
     pub base_prefix: String,
     /// Older endings, as (old, new).
     pub renames: Vec<(String, String)>,
+    /// Tensors that the model does without, as globs.
+    pub ignores: Vec<String>,
 }
 
 /// All parameters and sites, in the order of building.
@@ -139,9 +143,23 @@ impl ParamStore {
         &self.missing
     }
 
-    /// Takes the pretrained weights out, to tell what of them was not used.
-    pub fn take_weights(&mut self) -> Option<Weights> {
-        self.weights.take()
+    /// Closes the pretrained weights. Returns their folder and, in order, the tensors that no parameter bears
+    /// the name of, in any spelling, and that the model does not do without.
+    ///
+    /// # Errors
+    /// The model's own globs are none.
+    pub fn close_weights(&mut self) -> anyhow::Result<Option<(PathBuf, Vec<String>)>> {
+        let Some(weights) = self.weights.take() else {
+            return Ok(None);
+        };
+        let names = self.index.keys();
+        let spellings: HashSet<String> =
+            names.flat_map(|name| self.naming.spellings(name)).collect();
+        let ignored = globs(&self.naming.ignores)?;
+        let stray = weights.unused().into_iter();
+        let stray = stray.filter(|name| !spellings.contains(*name) && !ignored.is_match(name));
+        let stray = stray.map(str::to_owned).collect();
+        Ok(Some((weights.folder().to_owned(), stray)))
     }
 
     /// Parameters as a PEFT method is shown them.
@@ -259,6 +277,13 @@ impl Naming {
     /// The name that a parameter has in the files, if they have it. A new parameter counts as
     /// absent when its shape differs: a head for other labels is not this head.
     fn find(&self, weights: &Weights, name: &str, shape: &[i64], new: bool) -> Option<String> {
+        let mut names = self.spellings(name).into_iter();
+        let found = names.find(|name| weights.shape(name).is_some())?;
+        (!new || weights.shape(&found) == Some(shape)).then_some(found)
+    }
+
+    /// The names that a parameter may have in files, likeliest first.
+    fn spellings(&self, name: &str) -> Vec<String> {
         let bare = name
             .strip_prefix(&self.base_prefix)
             .and_then(|rest| rest.strip_prefix('.'));
@@ -276,12 +301,21 @@ impl Naming {
             self.renames.iter().filter_map(older)
         });
         let renamed: Vec<_> = renamed.collect();
-        let found = names
-            .into_iter()
-            .chain(renamed)
-            .find(|name| weights.shape(name).is_some())?;
-        (!new || weights.shape(&found) == Some(shape)).then_some(found)
+        names.extend(renamed);
+        names
     }
+}
+
+/// One matcher for several globs.
+///
+/// # Errors
+/// One is no glob.
+pub fn globs(patterns: &[String]) -> anyhow::Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern)?);
+    }
+    Ok(set.build()?)
 }
 
 /// Fills a parameter: drawn on the CPU, so that each device starts from the same values.

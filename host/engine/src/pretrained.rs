@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 use tenon_core::config::{ComponentSettings, Pretrained};
 
 use crate::hub;
-use crate::params::{Naming, SharedStore};
+use crate::params::{Naming, SharedStore, globs};
 
 /// The folder of a pretrained model; a hub model is fetched into the hub's cache.
 ///
@@ -112,6 +112,10 @@ pub fn naming(entry: &Value) -> Naming {
             .map(str::to_owned)
             .zip(to.into_iter().map(str::to_owned))
             .collect(),
+        ignores: words(entry, "ignores")
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
@@ -124,28 +128,43 @@ pub fn inputs(entry: &Value) -> Vec<(String, bool)> {
     words(entry, "inputs").into_iter().map(input).collect()
 }
 
-/// Says all that the pretrained weights lack, and what of them is not used.
-pub fn check_weights(store: &SharedStore) -> Result<()> {
+/// Refuses pretrained weights that lack a parameter, or have a tensor that is in no parameter. `ignored` are the
+/// globs of tensors that may be left out all the same, as the run file says.
+///
+/// # Errors
+/// The weights are of another model, or not whole.
+pub fn check_weights(store: &SharedStore, ignored: &[String]) -> Result<()> {
     let mut store = store.lock();
+    let closed = store
+        .close_weights()
+        .context("the model's own list of tensors that it does without")?;
+    let Some((folder, mut stray)) = closed else {
+        return Ok(());
+    };
     let missing = store.missing();
-    if let Some(first) = missing.first() {
-        let more = if missing.len() > 1 {
-            format!(" and {} more", missing.len() - 1)
-        } else {
-            String::new()
-        };
-        bail!("the pretrained weights lack {first}{more}: they are of another model, or not whole");
-    }
-    if let Some(weights) = store.take_weights() {
-        let unused = weights.unused();
-        if !unused.is_empty() {
-            tracing::info!(
-                "{} tensors of {} are not used, the first: {}",
-                unused.len(),
-                weights.folder().display(),
-                unused[0]
-            );
-        }
-    }
+    ensure!(
+        missing.is_empty(),
+        "{}: the weights lack {}: they are of another model, or not whole",
+        folder.display(),
+        first_of(missing)
+    );
+    let ignored = globs(ignored).context("model.ignore_weights")?;
+    stray.retain(|name| !ignored.is_match(name));
+    ensure!(
+        stray.is_empty(),
+        "{}: the weights have {}, which this model does not: they are of another model, or of more than it; to \
+         leave tensors out, name them in model.ignore_weights",
+        folder.display(),
+        first_of(&stray)
+    );
     Ok(())
+}
+
+/// The first of some names, and how many more there are.
+pub fn first_of(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first} and {} more", more.len()),
+    }
 }

@@ -191,7 +191,8 @@ impl Session {
         check_architecture(&component.extra, &config, pretrained.as_deref())?;
         let path = trained::place(&settings, found.tokenizer.as_ref(), pretrained.as_deref())?;
         let tokenizer = HfTokenizer::load(&path)?;
-        check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))?;
+        check_vocabulary(&tokenizer, config.get("vocab_size").and_then(Value::as_u64))
+            .with_context(|| path.display().to_string())?;
         let mut options = model_options(&settings.model.component, &component.schema, &config);
         if pretrained.is_none() {
             facts::fit(&mut options, &component.schema, &tokenizer);
@@ -242,8 +243,11 @@ impl Session {
         let model = plugin
             .model(&component.id, &json(&options)?, store.builder(Owner::Model))
             .map_err(StdError)
-            .with_context(|| format!("building model {}", component.id))?;
-        check_weights(&store)?;
+            .with_context(|| match &pretrained {
+                Some(folder) => format!("building model {} of {}", component.id, folder.display()),
+                None => format!("building model {}", component.id),
+            })?;
+        check_weights(&store, &settings.model.ignore_weights)?;
         let model_info = model.describe().map_err(StdError)?;
 
         let tokenizer_digest = tenon_core::data::Tokenize::fingerprint(&tokenizer).to_owned();

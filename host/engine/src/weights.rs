@@ -11,6 +11,11 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Kind, Tensor};
 
+/// Weights in one file.
+pub const SINGLE: &str = "model.safetensors";
+/// The list of the files of weights in several.
+pub const INDEX: &str = "model.safetensors.index.json";
+
 /// Opened weights.
 pub struct Weights {
     folder: PathBuf,
@@ -34,8 +39,8 @@ impl Weights {
     /// # Errors
     /// There is neither, a file is broken, or a shard is missing.
     pub fn open_folder(folder: &Path) -> Result<Self> {
-        let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
+        let single = folder.join(SINGLE);
+        let index = folder.join(INDEX);
         if single.is_file() {
             return Self::open_files(folder, &[single]);
         }
@@ -48,10 +53,7 @@ impl Weights {
         } else {
             ""
         };
-        bail!(
-            "{}: no model.safetensors and no model.safetensors.index.json{hint}",
-            folder.display()
-        );
+        bail!("{}: no {SINGLE} and no {INDEX}{hint}", folder.display());
     }
 
     /// Opens one safetensors file.
@@ -153,8 +155,25 @@ impl Weights {
     }
 }
 
-/// The shards that an index lists.
+/// The shards that an index lists, all of which are there.
 fn shards(index: &Path) -> Result<Vec<PathBuf>> {
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let names = shard_names(index)?;
+    for name in &names {
+        ensure!(
+            folder.join(name).is_file(),
+            "{}: shard {name} is missing",
+            index.display()
+        );
+    }
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// The names of the shards that an index lists, each once.
+///
+/// # Errors
+/// The index cannot be read, or leads out of its folder.
+pub fn shard_names(index: &Path) -> Result<Vec<String>> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
@@ -163,25 +182,18 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>> {
         std::fs::read_to_string(index).with_context(|| format!("reading {}", index.display()))?;
     let index_file: Index =
         serde_json::from_str(&text).with_context(|| format!("reading {}", index.display()))?;
-    let folder = index.parent().unwrap_or(Path::new(""));
     let mut names: Vec<_> = index_file.weight_map.into_values().collect();
     names.sort_unstable();
     names.dedup();
     for name in &names {
-        // An index must not lead out of its folder.
         let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
         ensure!(
             plain,
             "{}: shard {name:?} is not a plain file name",
             index.display()
         );
-        ensure!(
-            folder.join(name).is_file(),
-            "{}: shard {name} is missing",
-            index.display()
-        );
     }
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+    Ok(names)
 }
 
 fn kind(dtype: Dtype) -> Result<Kind> {

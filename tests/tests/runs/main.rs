@@ -5,6 +5,7 @@ mod accumulation;
 mod answers;
 mod desk;
 mod files;
+mod folders;
 mod prompting;
 mod quickstart;
 mod results;

@@ -50,6 +50,7 @@ pub(super) fn check(
     metric_inputs(tree, components, &mut faults);
     faults.extend(select_best(tree, components));
     needs(tree, told, &mut faults);
+    ignored_weights(tree, &mut faults);
     // A table that holds a fault lacks its value for that reason.
     faults.retain(|fault| !is_told(told, &fault.path));
     faults
@@ -350,12 +351,30 @@ fn select_best(tree: &Located, components: &Components) -> Option<Fault> {
     )
 }
 
+/// `model.ignore_weights` are globs.
+fn ignored_weights(tree: &Located, faults: &mut Vec<Fault>) {
+    let globs = tree.find("model.ignore_weights").and_then(Located::array);
+    for (index, value) in globs.into_iter().flatten().enumerate() {
+        if let Some(Err(error)) = value.str().map(globset::Glob::new) {
+            let path = at("model.ignore_weights").index(index);
+            let message = format!("not a glob: {}", error.kind());
+            faults.push(Fault::new(
+                Code::InvalidValue,
+                path,
+                value.origin.clone(),
+                message,
+            ));
+        }
+    }
+}
+
 /// Keys that mean something only where another is set.
 fn needs(tree: &Located, told: &[Fault], faults: &mut Vec<Fault>) {
     for (keys, other) in [
         ("train.patience", "train.select_best"),
         ("train.mode", "train.select_best"),
         ("model.revision", "model.pretrained"),
+        ("model.ignore_weights", "model.pretrained"),
     ] {
         if let Some(value) = tree.find(keys)
             && tree.find(other).is_none()

@@ -113,6 +113,9 @@ pub struct ModelSettings {
     pub component: ComponentSettings,
     /// Where the weights come from; `None`: they are initialised at random.
     pub pretrained: Option<Pretrained>,
+    /// Tensors of the weights that may be left out, as globs.
+    #[serde(default)]
+    pub ignore_weights: Vec<String>,
     /// Type in which the parameters are held.
     pub dtype: Dtype,
 }
@@ -384,6 +387,7 @@ impl RunSettings {
             model: ModelSettings {
                 component: component(resolution.model, file.model.options),
                 pretrained: resolution.pretrained,
+                ignore_weights: file.model.ignore_weights.unwrap_or_default(),
                 dtype: file.model.dtype,
             },
             task: component(resolution.task, file.task.options),

@@ -131,7 +131,10 @@ fn keys_that_need_each_other() {
             "validation = { split = 0.1 }",
             "validation = { split = 0.6 }\ntest = { split = 0.4 }",
         )
-        .replace("pretrained = \"models/minilm\"", "revision = \"main\"")
+        .replace(
+            "pretrained = \"models/minilm\"",
+            "revision = \"main\"\nignore_weights = [\"head.*\", \"head[\"]",
+        )
         .replace("use = \"classification-metrics::f1\"", "use = \"accuracy\"")
         .replace("average = \"macro\"\n", "");
     assert_snapshot!(Workplace::new(&text).report());

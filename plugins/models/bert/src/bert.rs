@@ -27,6 +27,13 @@ impl Model for Bert {
         ("LayerNorm.beta", "LayerNorm.bias"),
         ("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ];
+    const IGNORES: &'static [&'static str] = &[
+        "{bert.,}embeddings.position_ids",
+        "{bert.,}pooler.*",
+        "cls.*",
+        "classifier.*",
+        "qa_outputs.*",
+    ];
     const SITES: &'static [SiteDeclaration] = &SITES;
     type Options = Config;
 

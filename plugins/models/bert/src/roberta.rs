@@ -29,6 +29,13 @@ impl Model for Roberta {
         ("LayerNorm.beta", "LayerNorm.bias"),
         ("lm_head.decoder.bias", "lm_head.bias"),
     ];
+    const IGNORES: &'static [&'static str] = &[
+        "{roberta.,}embeddings.position_ids",
+        "{roberta.,}pooler.*",
+        "lm_head.*",
+        "classifier.*",
+        "qa_outputs.*",
+    ];
     const SITES: &'static [SiteDeclaration] = &SITES;
     type Options = RobertaConfig;
 

@@ -27,6 +27,12 @@ impl Model for Gpt2 {
     const OFFERS: &'static [&'static str] = &[causal::TOKENS, causal::SEQUENCES];
     const INPUTS: &'static [&'static str] = &["input_ids", "attention_mask?", "labels?"];
     const BASE_PREFIX: &'static str = "transformer";
+    const IGNORES: &'static [&'static str] = &[
+        "*.attn.bias",
+        "*.attn.masked_bias",
+        "lm_head.weight",
+        "score.weight",
+    ];
     const SITES: &'static [SiteDeclaration] = &SITES;
     type Options = Config;
 

@@ -26,6 +26,8 @@ impl Model for Llama {
     const OFFERS: &'static [&'static str] = &[causal::TOKENS, causal::SEQUENCES];
     const INPUTS: &'static [&'static str] = &["input_ids", "attention_mask?", "labels?"];
     const BASE_PREFIX: &'static str = "model";
+    const IGNORES: &'static [&'static str] =
+        &["*.rotary_emb.inv_freq", "lm_head.weight", "score.weight"];
     const SITES: &'static [SiteDeclaration] = &SITES;
     type Options = Config;
 

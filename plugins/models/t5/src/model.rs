@@ -35,6 +35,11 @@ impl Model for T5 {
         ("lm_head.weight", "shared.weight"),
         ("shared.weight", "lm_head.weight"),
     ];
+    /// The first releases had a table there that nothing reads.
+    const IGNORES: &'static [&'static str] = &[
+        "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
+        "lm_head.weight",
+    ];
     const SITES: &'static [SiteDeclaration] = &SITES;
     type Options = Config;
 

@@ -35,6 +35,11 @@ impl Model for Transformer {
         "labels?",
     ];
     const BASE_PREFIX: &'static str = "model";
+    const IGNORES: &'static [&'static str] = &[
+        "*embed_positions.weight",
+        "final_logits_bias",
+        "lm_head.weight",
+    ];
     /// Where one table serves several modules, files may have it under the name of any.
     const RENAMES: &'static [(&'static str, &'static str)] = &[
         ("shared.weight", "encoder.embed_tokens.weight"),

@@ -22,6 +22,10 @@ pub struct ModelOptions {
     /// Branch, tag or commit on the hub.
     #[schemars(example = &"main")]
     pub revision: Option<String>,
+    /// Tensors of the pretrained weights that may be left out, as globs. One that is in the files and
+    /// in no parameter is an error, unless the model knows that it does without it.
+    #[schemars(extend("examples" = [["vision_tower.*"]]))]
+    pub ignore_weights: Option<Vec<String>>,
     /// Type in which the parameters are held.
     #[serde(default)]
     #[schemars(extend("x-tenon-also" = ["torch_dtype"]))]
