@@ -28,8 +28,9 @@ impl Model for Bert {
         ("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ];
     const IGNORES: &'static [&'static str] = &[
-        "{bert.,}embeddings.position_ids",
-        "{bert.,}pooler.*",
+        "*embeddings.position_ids",
+        "pooler.*",
+        "bert.pooler.*",
         "cls.*",
         "classifier.*",
         "qa_outputs.*",

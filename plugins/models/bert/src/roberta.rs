@@ -30,8 +30,9 @@ impl Model for Roberta {
         ("lm_head.decoder.bias", "lm_head.bias"),
     ];
     const IGNORES: &'static [&'static str] = &[
-        "{roberta.,}embeddings.position_ids",
-        "{roberta.,}pooler.*",
+        "*embeddings.position_ids",
+        "pooler.*",
+        "roberta.pooler.*",
         "lm_head.*",
         "classifier.*",
         "qa_outputs.*",
