@@ -2,8 +2,8 @@
 //!
 //! glibc takes every block of more than 32 MiB from the system, zeroed page by page at first touch, and gives it
 //! back when it is freed. A training step frees and asks for the same activations, logits and gradients again: in
-//! a small Transformer on two cores, a quarter of the time went into these pages. Kept blocks make it 1.3 times as
-//! fast (`docs/benchmarks.md`).
+//! a small Transformer on two cores, a fifth of the time went into these pages. The price of keeping them is memory
+//! where sizes vary much (`docs/benchmarks.md`, "Memory that is kept").
 
 /// From which size blocks are mapped, in bytes: no tensor of a step on a CPU is so large.
 const MAPPED_FROM: i32 = 1 << 30;
