@@ -47,28 +47,28 @@ enum Data {
 }
 
 const ROWS: [Row; 17] = [
-    text("bleu", "bleu"),
-    text("bleu,tokenize=intl", "bleu-intl"),
-    text("chrf", "chrf"),
-    text("chrf,word_order=2", "chrf++"),
-    text("ter", "ter"),
-    text("rouge", "rouge"),
-    text("rouge,use_stemmer=true", "rouge-stemmer"),
-    text(
-        "text-match,ignore_case=true,ignore_punctuation=true",
-        "exact-match",
-    ),
     text("distinct", "distinct"),
     text("repetition", "repetition"),
-    text("squad", "squad"),
-    native("edit-similarity", "edit-similarity"),
-    native("edit-similarity,similarity=ratio", "edit-ratio"),
     Row {
         metric: "perplexity",
         peer: "perplexity",
         data: Data::Sums,
         has_goal: true,
     },
+    text(
+        "text-match,ignore_case=true,ignore_punctuation=true",
+        "exact-match",
+    ),
+    native("edit-similarity", "edit-similarity"),
+    native("edit-similarity,similarity=ratio", "edit-ratio"),
+    text("squad", "squad"),
+    text("bleu", "bleu"),
+    text("bleu,tokenize=intl", "bleu-intl"),
+    text("chrf", "chrf"),
+    text("rouge", "rouge"),
+    text("rouge,use_stemmer=true", "rouge-stemmer"),
+    text("ter", "ter"),
+    text("chrf,word_order=2", "chrf++"),
     code("codebleu,lang=python", "codebleu-python", "python"),
     code("codebleu,lang=java", "codebleu-java", "java"),
     code("codebleu,lang=c_sharp", "codebleu-c_sharp", "c_sharp"),
@@ -147,8 +147,10 @@ pub fn measure(options: &Options) -> Result<Findings> {
         }
         let timed = sides.time(row)?;
         println!(
-            "{}: {:.1} times as fast as {}",
+            "{}: {:.3} against {:.2} s, {:.1} times as fast as {}",
             row.metric,
+            median(&timed.ours),
+            median(&timed.theirs),
             timed.times(),
             timed.version
         );
