@@ -41,12 +41,7 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
     one(&warm_up, built, Some(peer), 0)?;
     let (mut ours, mut peers, mut raw) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 0..options.seeds {
-        // Whatever changes over time does so for both.
-        let mut sides = [None, Some(peer)];
-        if seed % 2 == 1 {
-            sides.reverse();
-        }
-        for side in sides {
+        for side in peer.in_turn(seed) {
             let before = busy_cores();
             let (run, all) = one(options, built, side, seed)?;
             let name = if side.is_some() { "peer" } else { "tenon" };
