@@ -6,13 +6,10 @@
 Made with torch 2.11.0, transformers 5.23.0.
 """
 
-import argparse
 import json
-import pathlib
 import random
-import resource
-import time
 
+import peer
 import torch
 from transformers import (
     AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, GPT2Config, GPT2LMHeadModel, MarianConfig, MarianMTModel,
@@ -56,7 +53,8 @@ def tokenizer(name):
     ), dict(eos_token="<eos>", pad_token="<pad>", unk_token=unknown, tokenizer_class="PreTrainedTokenizerFast")
 
 
-def make(folder):
+def make(args):
+    folder = args.folder
     for name, build in MODELS.items():
         words, settings = (json.dumps(file) for file in tokenizer(name))
         last = folder / name / "tokenizer_config.json"
@@ -82,15 +80,12 @@ def run(args):
     writes_from_source, padding = config.is_encoder_decoder, config.pad_token_id or 0
     kind = AutoModelForSeq2SeqLM if writes_from_source else AutoModelForCausalLM
     model = kind.from_pretrained(args.folder / args.model, dtype=torch.float32).eval()
-    prompts = [json.loads(line)["prompt"] for line in open(args.folder / "prompts.jsonl")]
-    tokens = [[FIRST + CHARACTERS.index(c) for c in prompt] for prompt in prompts]
-    tokens.sort(key=len, reverse=True)
+    tokens = [[FIRST + CHARACTERS.index(c) for c in prompt] for prompt in peer.prompts(args.folder)]
     options = dict(
-        max_new_tokens=args.new, num_beams=args.beams, do_sample=False, eos_token_id=None, forced_eos_token_id=None,
-        pad_token_id=padding,
+        num_beams=args.beams, do_sample=False, eos_token_id=None, forced_eos_token_id=None, pad_token_id=padding,
     )
 
-    def write(rows, **changed):
+    def write(rows, new):
         longest = max(map(len, rows))
         pad = [[padding] * (longest - len(row)) for row in rows]
         mask = [[0] * len(p) + [1] * len(row) for p, row in zip(pad, rows)]
@@ -98,31 +93,12 @@ def run(args):
         if writes_from_source:
             mask = [m[::-1] for m in mask]
         with torch.inference_mode():
-            out = model.generate(torch.tensor(ids), attention_mask=torch.tensor(mask), **options | changed)
-        return out.shape[1] - (1 if writes_from_source else longest)
+            out = model.generate(
+                torch.tensor(ids), attention_mask=torch.tensor(mask), max_new_tokens=new, **options,
+            )
+        return len(rows) * (out.shape[1] - (1 if writes_from_source else longest))
 
-    write(tokens[: args.batch], max_new_tokens=4)
-    begin, written = time.perf_counter(), 0
-    for at in range(0, len(tokens), args.batch):
-        rows = tokens[at : at + args.batch]
-        written += write(rows) * len(rows)
-    seconds = time.perf_counter() - begin
-    assert written == args.new * len(tokens), (written, args.new * len(tokens))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(dict(tokens=written, seconds=seconds, tokens_per_s=written / seconds, peak_rss_mib=peak)))
+    peer.time_writing(args, tokens, write)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers(dest="command", required=True)
-    made, measured = commands.add_parser("make"), commands.add_parser("run")
-    for command in (made, measured):
-        command.add_argument("folder", type=pathlib.Path)
-    measured.add_argument("model")
-    for name in ("batch", "beams", "new"):
-        measured.add_argument(f"--{name}", type=int, required=True)
-    args = parser.parse_args()
-    make(args.folder) if args.command == "make" else run(args)
-
-
-main()
+peer.start_writing(__doc__, make, run)

@@ -12,8 +12,6 @@ the same parts as text. `run` changes nothing in the checkout NANOGPT. Prints on
 Made with torch 2.11.0, numpy 2.4.6, nanoGPT 3adf61e.
 """
 
-import argparse
-import json
 import os
 import pathlib
 import pickle
@@ -22,6 +20,8 @@ import resource
 import subprocess
 import sys
 import time
+
+import peer
 
 BLOCK, BATCH, EVALUATION = 64, 12, 250
 # README.md, "I only have a macbook"; the places of data and result are added.
@@ -60,29 +60,23 @@ def run(args):
     done = subprocess.run(command, cwd=args.nanogpt, env=environment, stdout=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - begin
     done.check_returncode()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     times = {int(at): float(ms) for at, ms in re.findall(r"^iter (\d+): loss \S+, time (\S+)ms", done.stdout, re.M)}
     assert len(times) == args.max_iters + 1, f"{len(times)} iterations in what train.py printed"
     trained = [ms for at, ms in times.items() if at % EVALUATION]
     losses = re.findall(r"^step (\d+): train loss \S+, val loss (\S+)", done.stdout, re.M)
-    print(json.dumps(dict(
-        iterations=len(times), tokens=len(times) * BATCH * BLOCK,
-        tokens_per_s=len(trained) * BATCH * BLOCK / (sum(trained) / 1000), seconds=seconds, peak_rss_mib=peak,
+    peer.give(
+        resource.RUSAGE_CHILDREN, iterations=len(times), tokens=len(times) * BATCH * BLOCK,
+        tokens_per_s=len(trained) * BATCH * BLOCK / (sum(trained) / 1000), seconds=seconds,
         evaluated_after=int(losses[-1][0]), validation_loss=float(losses[-1][1]),
-    )))
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    made, measured = commands.add_parser("make"), commands.add_parser("run")
-    for command in (made, measured):
-        command.add_argument("folder", type=pathlib.Path)
+    parser, made, measured = peer.command_line(__doc__)
     made.add_argument("text", type=pathlib.Path)
     measured.add_argument("nanogpt", type=pathlib.Path)
     measured.add_argument("--max-iters", type=int, default=2000)
-    args = parser.parse_args()
-    make(args) if args.command == "make" else run(args)
+    peer.start(parser, make, run)
 
 
 main()

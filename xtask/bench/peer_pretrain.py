@@ -13,12 +13,12 @@ tenon's tokens and targets are the same ones. Prints one JSON object:
 Made with torch 2.11.0, transformers 5.23.0.
 """
 
-import argparse
 import json
 import os
 import pathlib
-import resource
 import time
+
+import peer
 
 
 def make(args):
@@ -105,29 +105,22 @@ def run(args):
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for the figures
     result = trainer.train()
     counted = args.steps - args.uncounted
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(dict(
+    peer.give(
         steps=result.global_step, tokens=sum(len(block["input_ids"]) for block in train),
         tokens_per_s=counted * args.batch * args.block / (ends[-1] - ends[args.uncounted - 1]),
-        loss=result.training_loss, parameters=sum(p.numel() for p in model.parameters()), peak_rss_mib=peak,
-    )))
+        loss=result.training_loss, parameters=sum(p.numel() for p in model.parameters()),
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    made, measured = commands.add_parser("make"), commands.add_parser("run")
-    for command in (made, measured):
-        command.add_argument("folder", type=pathlib.Path)
+    parser, made, measured = peer.command_line(__doc__)
     made.add_argument("text", type=pathlib.Path)
-    made.add_argument("--characters", type=int, required=True)
-    for name in ("block", "batch", "steps", "uncounted"):
-        measured.add_argument(f"--{name}", type=int, required=True)
+    peer.counts(made, "characters")
+    peer.counts(measured, "block", "batch", "steps", "uncounted")
     measured.add_argument("--learning-rate", type=float, default=6e-4)
     measured.add_argument("--seed", type=int, default=0)
     measured.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    make(args) if args.command == "make" else run(args)
+    peer.start(parser, make, run)
 
 
 main()

@@ -29,6 +29,7 @@ mod page;
 mod peer;
 mod pretraining;
 mod training;
+mod turns;
 
 use machine::Machine;
 use ours::Built;

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::figures::{compared, table};
-use super::machine::busy_cores;
+use super::figures::table;
 use super::ours::{self, Built, number};
 use super::peer::Peer;
+use super::turns::Both;
 use super::{Findings, Options, folder};
 use crate::cargo::{repository, run};
 
@@ -48,33 +48,27 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
     let steps = options.max_steps.unwrap_or(STEPS);
     of_tenon(built, &folder, 2, 0)?;
     of_nanogpt(peer, &folder, &checkout, 2)?;
-    let (mut ours, mut peers, mut raw) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in 0..options.seeds {
-        // Whatever changes over time does so for both.
-        let mut sides = ["tenon", "nanoGPT"];
-        if seed % 2 == 1 {
-            sides.reverse();
-        }
-        for side in sides {
-            let busy = busy_cores();
-            let is_ours = side == "tenon";
-            let run = match is_ours {
-                true => of_tenon(built, &folder, steps, seed)?,
-                false => of_nanogpt(peer, &folder, &checkout, steps)?,
+    let both = Both::measure(
+        options.seeds,
+        peer,
+        |side, seed| {
+            let run = match side {
+                Some(peer) => of_nanogpt(peer, &folder, &checkout, steps)?,
+                None => of_tenon(built, &folder, steps, seed)?,
             };
-            println!(
-                "run {seed}: {side:<7} {:>7.0} tokens/s in training, {:>6.1} s in all, {:>5.0} MiB, \
-                 validation loss {:.4}",
+            Ok((run, Value::Null))
+        },
+        |run| {
+            format!(
+                "{:>7.0} tokens/s in training, {:>6.1} s in all, {:>5.0} MiB, validation loss {:.4}",
                 run.tokens_per_s, run.seconds, run.peak_rss_mib, run.validation_loss
-            );
-            raw.push(json!({"side": side, "seed": seed, "busy_cores_before": busy, "run": run}));
-            if is_ours { &mut ours } else { &mut peers }.push(run);
-        }
-    }
-    same_work(&ours, &peers)?;
+            )
+        },
+    )?;
+    same_work(&both.ours, &both.peers)?;
     Ok(Findings {
-        text: compare(&ours, &peers, steps),
-        json: json!({"runs": raw}),
+        text: compare(&both, steps),
+        json: json!({"runs": both.raw}),
     })
 }
 
@@ -135,11 +129,7 @@ fn same_work(ours: &[Run], peers: &[Run]) -> Result<()> {
 }
 
 /// The table, and what was done.
-fn compare(ours: &[Run], peers: &[Run], steps: u32) -> String {
-    let row = |what: &str, goal: &str, decimals: usize, figure: fn(&Run) -> f64| {
-        let figures = |runs: &[Run]| runs.iter().map(figure).collect::<Vec<_>>();
-        compared(what, goal, decimals, &figures(ours), &figures(peers))
-    };
+fn compare(both: &Both<Run>, steps: u32) -> String {
     let head = [
         "median (lowest–highest)",
         "tenon",
@@ -147,28 +137,28 @@ fn compare(ours: &[Run], peers: &[Run], steps: u32) -> String {
         "ratio",
         "goal",
     ];
-    let mut loss = row("validation loss, nats a character", "", 3, |run| {
+    let mut loss = both.row("validation loss, nats a character", "", 3, |run| {
         run.validation_loss
     });
     // A ratio of losses says nothing; the goal is one of ours alone.
     loss[3..].clone_from_slice(&[String::new(), "≤ 1.88".to_owned()]);
     let rows = [
-        row("training, tokens/s", "≥ 1.3 ×", 0, |run| {
+        both.row("training, tokens/s", "≥ 1.3 ×", 0, |run| {
             run.tokens_per_s
         }),
-        row("command, start to end, s", "≤ 1.00 ×", 1, |run| {
+        both.row("command, start to end, s", "≤ 1.00 ×", 1, |run| {
             run.seconds
         }),
-        row("peak memory, MiB", "", 0, |run| run.peak_rss_mib),
+        both.row("peak memory, MiB", "", 0, |run| run.peak_rss_mib),
         loss,
     ];
     let tokens = |runs: &[Run]| runs.first().map_or(0, |run| run.tokens);
     table(&head, &rows)
         + &format!(
             "\nEach run: {steps} steps; {} and {} tokens; runs of each side, in turn: {}.\n",
-            tokens(ours),
-            tokens(peers),
-            ours.len()
+            tokens(&both.ours),
+            tokens(&both.peers),
+            both.ours.len()
         )
 }
 
@@ -200,7 +190,8 @@ mod tests {
 
     #[test]
     fn medians_are_compared() {
-        let text = compare(&[run(10, 300.0), run(10, 400.0)], &[run(11, 100.0)], 2000);
+        let both = Both::of(vec![run(10, 300.0), run(10, 400.0)], vec![run(11, 100.0)]);
+        let text = compare(&both, 2000);
         for line in [
             "| training, tokens/s | 350 (300–400) | 100 | 3.50 × | ≥ 1.3 × |",
             "| command, start to end, s | 60.0 (60.0–60.0) | 60.0 | 1.00 × | ≤ 1.00 × |",

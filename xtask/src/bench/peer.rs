@@ -29,15 +29,6 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Both sides, ours as `None`, in the order of a seed: whatever changes over time does so for both.
-    pub fn in_turn(&self, seed: u32) -> [Option<&Self>; 2] {
-        let mut sides = [None, Some(self)];
-        if seed % 2 == 1 {
-            sides.reverse();
-        }
-        sides
-    }
-
     /// The Python that the user named, or that of an environment in the cache, made if need be.
     ///
     /// # Errors

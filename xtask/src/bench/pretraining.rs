@@ -11,10 +11,10 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::figures::{compared, table};
-use super::machine::busy_cores;
+use super::figures::table;
 use super::ours::{self, Built, number};
 use super::peer::Peer;
+use super::turns::Both;
 use super::{Findings, Options, folder};
 use crate::cargo::{repository, run};
 
@@ -93,31 +93,23 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
     let still = Training::without_learning(steps);
     let before = (one(None, still)?, one(Some(peer), still)?);
     same_losses(&before.0, &before.1)?;
-    let (mut ours, mut peers, mut raw) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in 0..options.seeds {
-        for side in peer.in_turn(seed) {
-            let busy = busy_cores();
-            let run = one(side, Training::new(steps, seed))?;
-            let name = if side.is_some() { "peer" } else { "tenon" };
-            println!(
-                "seed {seed}: {name:<6} {:>6.1} tokens/s, {:>6.0} MiB, mean loss {:.3}",
+    let both = Both::measure(
+        options.seeds,
+        peer,
+        |side, seed| Ok((one(side, Training::new(steps, seed))?, Value::Null)),
+        |run| {
+            format!(
+                "{:>6.1} tokens/s, {:>6.0} MiB, mean loss {:.3}",
                 run.tokens_per_s, run.peak_rss_mib, run.loss
-            );
-            raw.push(json!({"side": name, "seed": seed, "busy_cores_before": busy, "run": run}));
-            if side.is_some() {
-                &mut peers
-            } else {
-                &mut ours
-            }
-            .push(run);
-        }
-    }
-    for (our, peer) in ours.iter().zip(&peers) {
+            )
+        },
+    )?;
+    for (our, peer) in both.ours.iter().zip(&both.peers) {
         same_work(our, peer)?;
     }
     Ok(Findings {
-        text: compare(&ours, &peers, &before),
-        json: json!({"without_learning": [before.0, before.1], "runs": raw}),
+        text: compare(&both, &before),
+        json: json!({"without_learning": [before.0, before.1], "runs": both.raw}),
     })
 }
 
@@ -225,11 +217,7 @@ fn same_losses(our: &Run, peer: &Run) -> Result<()> {
 }
 
 /// The table, and what was done.
-fn compare(ours: &[Run], peers: &[Run], before: &(Run, Run)) -> String {
-    let row = |what: &str, goal: &str, decimals: usize, figure: fn(&Run) -> f64| {
-        let figures = |runs: &[Run]| runs.iter().map(figure).collect::<Vec<_>>();
-        compared(what, goal, decimals, &figures(ours), &figures(peers))
-    };
+fn compare(both: &Both<Run>, before: &(Run, Run)) -> String {
     let head = [
         "median (lowest–highest)",
         "tenon",
@@ -238,10 +226,10 @@ fn compare(ours: &[Run], peers: &[Run], before: &(Run, Run)) -> String {
         "goal",
     ];
     let rows = [
-        row("training, tokens/s", "≥ 1.2 ×", 1, |run| {
+        both.row("training, tokens/s", "≥ 1.2 ×", 1, |run| {
             run.tokens_per_s
         }),
-        row("peak memory, MiB", "", 0, |run| run.peak_rss_mib),
+        both.row("peak memory, MiB", "", 0, |run| run.peak_rss_mib),
     ];
     let (our, peer) = before;
     table(&head, &rows)
@@ -251,11 +239,11 @@ fn compare(ours: &[Run], peers: &[Run], before: &(Run, Run)) -> String {
              {:.6}; with it, in the last run: {:.2} and {:.2}.\n",
             our.steps,
             our.parameters,
-            ours.len(),
+            both.ours.len(),
             our.loss,
             peer.loss,
-            ours.last().map_or(f64::NAN, |run| run.loss),
-            peers.last().map_or(f64::NAN, |run| run.loss),
+            both.ours.last().map_or(f64::NAN, |run| run.loss),
+            both.peers.last().map_or(f64::NAN, |run| run.loss),
         )
 }
 
@@ -316,11 +304,8 @@ mod tests {
     #[test]
     fn medians_are_compared() {
         let before = (run(1.0), run(1.0));
-        let text = compare(
-            &[run(240.0), run(250.0), run(300.0)],
-            &[run(200.0)],
-            &before,
-        );
+        let both = Both::of(vec![run(240.0), run(250.0), run(300.0)], vec![run(200.0)]);
+        let text = compare(&both, &before);
         let line = "| training, tokens/s | 250.0 (240.0–300.0) | 200.0 | 1.25 × | ≥ 1.2 × |";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("8 steps of 4 blocks of 512 tokens"), "{text}");

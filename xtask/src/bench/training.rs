@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::figures::{compared, mean, range, table};
-use super::machine::busy_cores;
+use super::figures::{mean, range, table};
 use super::ours::{self, Built};
 use super::peer::Peer;
+use super::turns::Both;
 use super::{Findings, Options};
 
 /// What one run of either side measured.
@@ -39,26 +39,12 @@ pub fn measure(options: &Options, built: &Built, peer: &Peer) -> Result<Findings
     };
     one(&warm_up, built, None, 0)?;
     one(&warm_up, built, Some(peer), 0)?;
-    let (mut ours, mut peers, mut raw) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in 0..options.seeds {
-        for side in peer.in_turn(seed) {
-            let before = busy_cores();
-            let (run, all) = one(options, built, side, seed)?;
-            let name = if side.is_some() { "peer" } else { "tenon" };
-            println!("seed {seed}: {}", describe(name, &run));
-            raw.push(json!({"side": name, "busy_cores_before": before, "run": run, "all": all}));
-            if side.is_some() {
-                &mut peers
-            } else {
-                &mut ours
-            }
-            .push(run);
-        }
-    }
-    same_work(&mut ours, &mut peers)?;
+    let one = |side: Option<&Peer>, seed| one(options, built, side, seed);
+    let both = Both::measure(options.seeds, peer, one, describe)?;
+    same_work(&both)?;
     Ok(Findings {
-        text: compare(&ours, &peers),
-        json: json!({"runs": raw}),
+        text: compare(&both),
+        json: json!({"runs": both.raw}),
     })
 }
 
@@ -98,9 +84,9 @@ impl Run {
     }
 }
 
-fn describe(name: &str, run: &Run) -> String {
+fn describe(run: &Run) -> String {
     format!(
-        "{name:<6} {:>6.1} examples/s in training, {:>6.1} in evaluation, {:>5.2} s to the first \
+        "{:>6.1} examples/s in training, {:>6.1} in evaluation, {:>5.2} s to the first \
          step, {:>6.0} MiB, accuracy {:.4}",
         run.train_examples_per_s,
         run.eval_examples_per_s,
@@ -110,11 +96,9 @@ fn describe(name: &str, run: &Run) -> String {
     )
 }
 
-/// Checks that every run did the same, and leaves them sorted by seed.
-fn same_work(ours: &mut [Run], peers: &mut [Run]) -> Result<()> {
-    ours.sort_by_key(|run| run.seed);
-    peers.sort_by_key(|run| run.seed);
-    for (our, peer) in ours.iter().zip(peers.iter()) {
+/// Checks that every run did the same.
+fn same_work(both: &Both<Run>) -> Result<()> {
+    for (our, peer) in both.ours.iter().zip(&both.peers) {
         let work = |run: &Run| {
             format!(
                 "seed {}: {} steps over {} examples, {} trainable parameters, {} examples evaluated",
@@ -136,34 +120,30 @@ fn same_work(ours: &mut [Run], peers: &mut [Run]) -> Result<()> {
 }
 
 /// The table, and what was done.
-fn compare(ours: &[Run], peers: &[Run]) -> String {
-    let row = |what: &str, goal: &str, decimals: usize, figure: fn(&Run) -> f64| {
-        let figures = |runs: &[Run]| runs.iter().map(figure).collect::<Vec<_>>();
-        compared(what, goal, decimals, &figures(ours), &figures(peers))
-    };
+fn compare(both: &Both<Run>) -> String {
     let accuracy = |runs: &[Run]| {
         let values: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
         format!("{:.4} ({})", mean(&values), range(&values, 4))
     };
     let rows = [
-        row("training, examples/s", "≥ 1.5 ×", 1, |run| {
+        both.row("training, examples/s", "≥ 1.5 ×", 1, |run| {
             run.train_examples_per_s
         }),
-        row("the same, peer without its first 10 steps", "", 1, |run| {
+        both.row("the same, peer without its first 10 steps", "", 1, |run| {
             run.steady_examples_per_s
                 .unwrap_or(run.train_examples_per_s)
         }),
-        row("evaluation, examples/s", "≥ 1.5 ×", 1, |run| {
+        both.row("evaluation, examples/s", "≥ 1.5 ×", 1, |run| {
             run.eval_examples_per_s
         }),
-        row("command to end of first step, s", "≤ 0.20 ×", 2, |run| {
+        both.row("command to end of first step, s", "≤ 0.20 ×", 2, |run| {
             run.first_step_s
         }),
-        row("peak memory, MiB", "≤ 0.50 ×", 0, |run| run.peak_rss_mib),
+        both.row("peak memory, MiB", "≤ 0.50 ×", 0, |run| run.peak_rss_mib),
         vec![
             "validation accuracy, mean".to_owned(),
-            accuracy(ours),
-            accuracy(peers),
+            accuracy(&both.ours),
+            accuracy(&both.peers),
             String::new(),
             "equal within noise".to_owned(),
         ],
@@ -175,6 +155,7 @@ fn compare(ours: &[Run], peers: &[Run]) -> String {
         "ratio",
         "goal",
     ];
+    let ours = &both.ours;
     let did = ours.first().map_or_else(String::new, |run| {
         format!(
             "\nEach run: {} steps over {} examples, {} trainable parameters, {} examples evaluated; \
@@ -229,10 +210,11 @@ mod tests {
 
     #[test]
     fn other_work_is_no_comparison() {
-        let (mut ours, mut peers) = ([run(1, 2.0), run(0, 2.0)], [run(0, 1.0), run(1, 1.0)]);
-        same_work(&mut ours, &mut peers).expect("the same, in another order");
-        peers[1].steps = 216;
-        let error = same_work(&mut ours, &mut peers).expect_err("a step less");
+        let runs = |speed: f64| vec![run(0, speed), run(1, speed)];
+        let mut both = Both::of(runs(2.0), runs(1.0));
+        same_work(&both).expect("the same, at another speed");
+        both.peers[1].steps = 216;
+        let error = same_work(&both).expect_err("a step less");
         assert!(
             error.to_string().contains("peer:  seed 1: 216 steps"),
             "{error}"
@@ -241,10 +223,10 @@ mod tests {
 
     #[test]
     fn medians_are_compared() {
-        let text = compare(
-            &[run(0, 300.0), run(1, 310.0), run(2, 500.0)],
-            &[run(0, 155.0)],
-        );
+        let text = compare(&Both::of(
+            vec![run(0, 300.0), run(1, 310.0), run(2, 500.0)],
+            vec![run(0, 155.0)],
+        ));
         let line = "| training, examples/s | 310.0 (300.0–500.0) | 155.0 | 2.00 × | ≥ 1.5 × |";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("217 steps over 6920 examples"), "{text}");
