@@ -30,6 +30,7 @@ mod report;
 mod schedule;
 mod services;
 mod session;
+mod signals;
 mod summary;
 mod tokenizer;
 mod train;

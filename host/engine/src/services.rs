@@ -14,6 +14,8 @@ use tenon_core::folder;
 use tenon_core::request::Terminal;
 use tenon_plugin_api::host::{Services, set_services};
 
+use crate::signals;
+
 /// The state that the run, its signal handlers and all plugins share.
 struct Shared {
     interrupted: Arc<AtomicBool>,
@@ -45,11 +47,7 @@ static SHARED: OnceLock<Shared> = OnceLock::new();
 /// The system refuses a signal handler.
 pub fn start(terminal: &Terminal) -> Result<()> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
-            .context("setting up the handling of Ctrl-C")?;
-    }
+    signals::watch(Arc::clone(&interrupted)).context("setting up the handling of Ctrl-C")?;
     let interactive = terminal.interactive && terminal.verbosity >= 0;
     let target = if interactive {
         ProgressDrawTarget::stderr()

@@ -96,6 +96,38 @@ fn it_goes_on_when_whoever_read_it_is_gone() {
     assert!(desk.run("unread").join("summary.json").is_file());
 }
 
+/// Products that libtorch generates do not outlive a signal, so none may come to a thread that computes them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_of_its_own_takes_it() {
+    let desk = Desk::new();
+    let file = desk.run_file("threads", &[]);
+    let mut running = Running::start(desk.command(&["train", &file]), &desk.run("threads"));
+    assert!(running.reach(Moment::Lines(5)));
+    let threads = format!("/proc/{}/task", running.id());
+    let mut taking = Vec::new();
+    let mut count = 0;
+    for thread in std::fs::read_dir(threads).expect("its threads") {
+        let thread = thread.expect("a thread").path();
+        let read = |file: &str| std::fs::read_to_string(thread.join(file)).unwrap_or_default();
+        let status = read("status");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let Some(mask) = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()) else {
+            continue; // It has ended.
+        };
+        count += 1;
+        for (name, number) in [("INT", 2), ("TERM", 15)] {
+            if mask & (1 << (number - 1)) == 0 {
+                taking.push(format!("{}: {name}", read("comm").trim()));
+            }
+        }
+    }
+    assert!(count > 2, "{count} threads");
+    assert_eq!(taking, ["signals: INT", "signals: TERM"]);
+    running.signal("INT");
+    assert_eq!(running.end().code, Some(130));
+}
+
 #[test]
 fn the_help_tells_the_exit_code() {
     let help = Desk::new().succeed(&["--help"]).stdout;

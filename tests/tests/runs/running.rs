@@ -45,6 +45,11 @@ impl Running {
         self.child.as_mut().expect("a run in progress")
     }
 
+    /// The number of its process.
+    pub fn id(&mut self) -> u32 {
+        self.child().id()
+    }
+
     /// Waits for a moment; answers whether it came before the run ended.
     pub fn reach(&mut self, moment: Moment) -> bool {
         let mut seen = Vec::new();

@@ -23,7 +23,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{
@@ -221,6 +221,8 @@ impl Jail {
         if probe {
             forks_are_limited(self.processes + self.guards()).map_err(at(Step::Forks))?;
         }
+        // What the host's threads leave to another one is for the candidate alone to decide.
+        (SigSet::empty().thread_set_mask()).map_err(at(Step::Processes))?;
         self.filter().map_err(at(Step::Filter))
     }
 
