@@ -18,7 +18,7 @@ use crate::panic::{Contained, guard};
 use crate::record::{Examples, Found, Record, Records};
 use crate::tensor::{NamedTensors, TensorMap};
 use crate::tokenizer::Tokenizer;
-use crate::values::Values;
+use crate::values::{ValueKind, Values};
 use abi_stable::std_types::RSlice;
 
 /// What a task author imports.
@@ -32,7 +32,7 @@ pub mod prelude {
     pub use crate::options::{Column, Options};
     pub use crate::record::{Example, Examples, Found, Record, Records};
     pub use crate::tensor::TensorMap;
-    pub use crate::tokenizer::{Encode, Encoding, Tokenizer, Truncation};
+    pub use crate::tokenizer::{Encode, Encoding, Frame, Tokenizer, Truncation};
     pub use crate::values::{ValueKind, Values};
     pub use crate::{bail, ensure, register};
     pub use tch::{self, Device, IndexOp as _, Kind, Tensor};
@@ -140,6 +140,38 @@ pub struct Predictions {
     pub predictions: Values,
     /// One an example; `None` when the batch has no references.
     pub references: Option<Values>,
+}
+
+impl Predictions {
+    /// For [`Task::conclude`]: the texts that the model wrote for each record, without white space at their ends, and
+    /// what `references` says to be right, where it does so for each record.
+    ///
+    /// # Errors
+    /// Those of `references`.
+    pub fn written<S: AsRef<str>>(
+        records: Records<'_>,
+        found: Found<'_>,
+        mut references: impl FnMut(Record<'_>) -> Result<Option<Vec<S>>>,
+    ) -> Result<Self> {
+        let mut made = Self {
+            predictions: Values::new(ValueKind::Text),
+            references: Some(Values::new(ValueKind::Text)),
+        };
+        for (row, record) in records.iter().enumerate() {
+            let texts = found.of(row).flat_map(|at| found.values().texts_at(at));
+            let texts: Vec<&str> = texts.map(str::trim).collect();
+            match texts.is_empty() {
+                true => made.predictions.push_text(""),
+                false => made.predictions.push_texts(texts),
+            }
+            let right = references(record)?;
+            made.references = made.references.zip(right).map(|(mut all, right)| {
+                all.push_texts(right);
+                all
+            });
+        }
+        Ok(made)
+    }
 }
 
 impl From<Predictions> for RawPredictions {

@@ -82,6 +82,35 @@ pub struct Encoding {
     pub sequences: Vec<Option<usize>>,
 }
 
+/// The special tokens that a tokenizer puts around a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Those before it, such as `<s>`.
+    pub before: Vec<i64>,
+    /// Those after it, such as `</s>`.
+    pub after: Vec<i64>,
+}
+
+impl Frame {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tokens `ids` between them.
+    #[must_use]
+    pub fn around(&self, ids: &[i64]) -> Vec<i64> {
+        [&self.before[..], ids, &self.after[..]].concat()
+    }
+}
+
 impl<'a> Tokenizer<'a> {
     pub(crate) fn new(object: &'a TokenizerObject_TO<'static, RBox<()>>) -> Self {
         Self { object }
@@ -110,6 +139,40 @@ impl<'a> Tokenizer<'a> {
                 | flag(how.target, 3),
         }))?;
         Ok(Encoding::from(raw))
+    }
+
+    /// The tokens of a text without special tokens, of the target side if so chosen.
+    ///
+    /// # Errors
+    /// The tokenizer refuses the text.
+    pub fn tokens(&self, text: &str, target: bool) -> Result<Vec<i64>> {
+        let how = Encode {
+            no_special_tokens: true,
+            target,
+            ..Encode::default()
+        };
+        Ok(self.encode(text, &how)?.ids)
+    }
+
+    /// The special tokens around every single text, of the target side if so chosen.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode).
+    pub fn frame(&self, target: bool) -> Result<Frame> {
+        let how = Encode {
+            offsets: true,
+            target,
+            ..Encode::default()
+        };
+        // They are the same around any text.
+        let Encoding { ids, sequences, .. } = self.encode("a", &how)?;
+        let first = sequences.iter().position(Option::is_some);
+        let last = sequences.iter().rposition(Option::is_some);
+        let first = first.unwrap_or(ids.len());
+        Ok(Frame {
+            before: ids[..first].to_vec(),
+            after: ids[last.map_or(first, |last| last + 1)..].to_vec(),
+        })
     }
 
     /// The text of token ids.

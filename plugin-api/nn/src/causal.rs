@@ -3,6 +3,7 @@
 //! A model written over [`Reading`] computes all three with the same lines: only its attention differs.
 
 mod head;
+mod model;
 
 use tch::{Device, Tensor};
 use tenon_plugin_api::cache::Cache;
@@ -17,6 +18,7 @@ use crate::packing::{Packing, Spans};
 use crate::sites::KeyValueSite;
 
 pub use head::{Head, HeadOptions, SEQUENCES, TOKENS};
+pub use model::{CausalModel, forward, prefill, step};
 
 /// The tokens of a call.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ pub mod optim;
 mod packing;
 mod product;
 mod rotary;
+pub mod seq2seq;
 mod sides;
 mod simd;
 mod sites;

@@ -1,6 +1,6 @@
 //! The model: embeddings, layers, the last norm and a head.
 
-use tenon_nn::causal::{self, Head, Reading, Tokens};
+use tenon_nn::causal::{self, CausalModel, Head, Reading, Tokens};
 use tenon_nn::{Embedding, EmbeddingSite, RmsNorm, Rotary, Spans};
 use tenon_plugin_api::model::prelude::*;
 
@@ -68,15 +68,7 @@ impl Model for Llama {
     }
 
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
-        let (tokens, packing) = Tokens::sequences(inputs)?;
-        causal::seed(forward, tokens.ids.device());
-        let (x, spans) = self.embed(&tokens, packing.spans(), forward)?;
-        let positions = spans.positions();
-        let hidden = self.read(x, &positions, &mut Reading::Sequences(&spans), forward)?;
-        let hidden = spans.without_front(&hidden, packing.spans())?;
-        let hidden = self.norm.forward(&hidden)?;
-        let labels = inputs.get("labels");
-        (self.head).forward(&hidden, &tokens.ids, &packing, labels, forward)
+        causal::forward(self, inputs, forward)
     }
 
     fn prefill(
@@ -85,52 +77,21 @@ impl Model for Llama {
         cache: &mut Cache,
         forward: &Forward,
     ) -> Result<TensorMap> {
-        let (tokens, packing) = Tokens::prompts(inputs, cache)?;
-        let spans = packing.spans();
-        let (x, grown) = self.embed(&tokens, spans, forward)?;
-        if grown != *spans {
-            return Err(causal::nothing_before("embeddings"));
-        }
-        let wants_hidden = cache.wants_hidden();
-        let mut reading = Reading::Prompts(spans, cache);
-        let x = self.read(x, &tokens.positions, &mut reading, forward)?;
-        let lasts = spans.lasts(x.device())?;
-        let last = self.norm.forward(&x.f_index_select(0, &lasts)?)?; // [prompts, hidden]
-        let outputs = TensorMap::new().with("logits", self.head.next(&last)?);
-        Ok(match wants_hidden {
-            true => outputs.with("hidden", packing.unpack(&self.norm.forward(&x)?)?),
-            false => outputs,
-        })
+        causal::prefill(self, inputs, cache, forward)
     }
 
     fn step(&self, inputs: &TensorMap, cache: &mut Cache, forward: &Forward) -> Result<TensorMap> {
-        let tokens = Tokens::next(inputs, cache)?;
-        let ones = Spans::from_lengths(&vec![1; tokens.positions.len()]);
-        let (x, grown) = self.embed(&tokens, &ones, forward)?;
-        if grown != ones {
-            return Err(causal::nothing_before("embeddings"));
-        }
-        let wants_hidden = cache.wants_hidden();
-        let x = self.read(x, &tokens.positions, &mut Reading::Next(cache), forward)?;
-        let hidden = self.norm.forward(&x)?; // [rows, hidden]
-        let outputs = TensorMap::new().with("logits", self.head.next(&hidden)?);
-        Ok(match wants_hidden {
-            true => outputs.with("hidden", hidden),
-            false => outputs,
-        })
+        causal::step(self, inputs, cache, forward)
     }
 }
 
-impl Llama {
-    /// What the tokens, in sequences at `spans`, enter the first layer as: `[rows, hidden]`, and where the
-    /// sequences lie then, which is elsewhere when what is attached has put tokens before them.
+impl CausalModel for Llama {
     fn embed(&self, tokens: &Tokens, spans: &Spans, forward: &Forward) -> Result<(Tensor, Spans)> {
         let words =
             (self.words.forward(&tokens.ids)).context("looking up input_ids in the vocabulary")?;
         self.site.forward(words, spans, forward)
     }
 
-    /// Passes `x` `[rows, hidden]`, rows at `positions`, through the layers.
     fn read(
         &self,
         x: Tensor,
@@ -140,6 +101,14 @@ impl Llama {
     ) -> Result<Tensor> {
         let turns = self.rotary.at(positions, x.kind(), x.device())?;
         (self.blocks.iter()).try_fold(x, |x, block| block.forward(&x, &turns, reading, forward))
+    }
+
+    fn norm(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.norm.forward(x)?)
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

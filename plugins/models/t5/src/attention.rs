@@ -1,6 +1,7 @@
 //! Multi-head attention without biases and without a scale, of normed states, added to them.
 
 use tenon_nn::causal::Reading;
+use tenon_nn::seq2seq::Source;
 use tenon_nn::{Attention, Decode, Dropout, Linear, OutputSite, RmsNorm, Sight, SiteLinear, Spans};
 use tenon_plugin_api::model::prelude::*;
 
@@ -16,27 +17,6 @@ pub struct MultiHead {
     site: OutputSite,
     decode: Decode,
     dropout: f64,
-}
-
-/// What the encoder made of the sources.
-pub struct Source {
-    /// `[rows, d]`.
-    pub states: Tensor,
-    /// Where each source lies.
-    pub spans: Spans,
-}
-
-impl Source {
-    /// Holds the number of targets against that of sources.
-    pub fn check(&self, targets: &Spans) -> Result<()> {
-        let (sources, targets) = (self.spans.sequences(), targets.sequences());
-        ensure!(
-            sources == targets,
-            Tensor,
-            "t5: {targets} rows of decoder_input_ids for {sources} of input_ids"
-        );
-        Ok(())
-    }
 }
 
 impl MultiHead {

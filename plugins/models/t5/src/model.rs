@@ -1,10 +1,10 @@
 //! The whole model: the table of words, encoder, decoder and output layer.
 
-use tenon_nn::causal::{self, Reading, Tokens};
-use tenon_nn::{Linear, Packing};
+use tenon_nn::causal::{Reading, Tokens};
+use tenon_nn::seq2seq::{self, Seq2SeqModel, Source};
+use tenon_nn::{Linear, Spans};
 use tenon_plugin_api::model::prelude::*;
 
-use crate::attention::Source;
 use crate::options::Config;
 use crate::stack::{Decoder, Encoder};
 
@@ -20,7 +20,7 @@ impl Model for T5 {
     const ID: &'static str = "t5";
     const ABOUT: &'static str = "T5, T5 v1.1, Flan-T5 and mT5 (Raffel et al. 2020)";
     const MODEL_TYPES: &'static [&'static str] = &["t5", "mt5"];
-    const OFFERS: &'static [&'static str] = &[SEQ2SEQ];
+    const OFFERS: &'static [&'static str] = &[seq2seq::TOKENS];
     const INPUTS: &'static [&'static str] = &[
         "input_ids",
         "attention_mask?",
@@ -45,14 +45,7 @@ impl Model for T5 {
 
     fn build(config: Config, build: &Build) -> Result<Self> {
         config.check()?;
-        if let Some(head) = build.head() {
-            ensure!(
-                head.kind == SEQ2SEQ,
-                Unsupported,
-                "building t5: no head `{}`; it has `{SEQ2SEQ}`",
-                head.kind
-            );
-        }
+        seq2seq::check_head(Self::ID, build)?;
         let shape = [config.vocab_size, config.d_model];
         let words = build.with_role(ParamRole::Embedding).param(
             SHARED,
@@ -91,18 +84,7 @@ impl Model for T5 {
     }
 
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
-        let source = self.encode(inputs, forward)?;
-        let (tokens, packing) = Tokens::targets(inputs)?;
-        source.check(packing.spans())?;
-        let mut reading = Reading::Sequences(packing.spans());
-        let hidden = self
-            .decoder
-            .forward(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
-        let logits = match inputs.get("labels") {
-            Some(labels) => self.labelled(&hidden, labels, &packing)?, // [n, vocab]
-            None => packing.unpack(&self.logits(&hidden)?)?,           // [batch, time, vocab]
-        };
-        Ok(TensorMap::new().with("logits", logits))
+        seq2seq::forward(self, inputs, forward)
     }
 
     fn prefill(
@@ -111,65 +93,35 @@ impl Model for T5 {
         cache: &mut Cache,
         forward: &Forward,
     ) -> Result<TensorMap> {
-        let source = self.encode(inputs, forward)?;
-        let (tokens, packing) = Tokens::beginnings(inputs, cache)?;
-        source.check(packing.spans())?;
-        let mut reading = Reading::Prompts(packing.spans(), cache);
-        let hidden = self
-            .decoder
-            .forward(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
-        let lasts = packing.spans().lasts(hidden.device())?;
-        let last = hidden.f_index_select(0, &lasts)?; // [prompts, d]
-        let mut outputs = TensorMap::new().with("logits", self.logits(&last)?);
-        if cache.wants_hidden() {
-            outputs.insert("hidden", packing.unpack(&hidden)?);
-        }
-        Ok(outputs)
+        seq2seq::prefill(self, inputs, cache, forward)
     }
 
     fn step(&self, inputs: &TensorMap, cache: &mut Cache, forward: &Forward) -> Result<TensorMap> {
-        let tokens = Tokens::next(inputs, cache)?;
-        let mut reading = Reading::Next(cache);
-        let hidden = self.decoder.forward(&tokens, &mut reading, None, forward)?; // [rows, d]
-        let mut outputs = TensorMap::new().with("logits", self.logits(&hidden)?);
-        if cache.wants_hidden() {
-            outputs.insert("hidden", hidden);
-        }
-        Ok(outputs)
+        seq2seq::step(self, inputs, cache, forward)
     }
 }
 
-impl T5 {
-    /// What the encoder makes of its inputs.
-    fn encode(&self, inputs: &TensorMap, forward: &Forward) -> Result<Source> {
-        let (tokens, packing) = Tokens::sequences(inputs)?;
-        causal::seed(forward, tokens.ids.device());
-        let spans = packing.spans().clone();
-        Ok(Source {
-            states: self.encoder.forward(&tokens, &spans, forward)?,
-            spans,
-        })
+impl Seq2SeqModel for T5 {
+    fn encode(&self, tokens: &Tokens, spans: &Spans, forward: &Forward) -> Result<Tensor> {
+        self.encoder.forward(tokens, spans, forward)
     }
 
-    /// `[rows, d]` to `[rows, vocab]`.
+    fn decode(
+        &self,
+        tokens: &Tokens,
+        reading: &mut Reading<'_>,
+        source: Option<&Source>,
+        forward: &Forward,
+    ) -> Result<Tensor> {
+        self.decoder.forward(tokens, reading, source, forward)
+    }
+
     fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let hidden = hidden.f_mul_scalar(self.config.output_scale())?;
         Ok(self.lm_head.forward(&hidden)?)
     }
-
-    /// Logits of the tokens that have labels, row by row: `[n, vocab]`.
-    fn labelled(&self, hidden: &Tensor, labels: &Tensor, packing: &Packing) -> Result<Tensor> {
-        let tokens = packing.spans().tokens();
-        let labelled = packing.labelled(labels)?;
-        if labelled.size()[0] == tokens {
-            // all rows, filler included, are as many as products gain from
-            return Ok(self.logits(hidden)?.f_narrow(0, 0, tokens)?);
-        }
-        self.logits(&hidden.f_index_select(0, &labelled)?)
-    }
 }
 
-const SEQ2SEQ: &str = "seq2seq-lm";
 const SHARED: &str = "shared.weight";
 
 const SITES: [SiteDeclaration; 25] = [

@@ -1,10 +1,11 @@
 //! The two sides: embeddings, blocks that share a bias by distance, and a norm.
 
 use tenon_nn::causal::{Reading, Tokens};
+use tenon_nn::seq2seq::Source;
 use tenon_nn::{Dropout, Embedding, RmsNorm, Spans};
 use tenon_plugin_api::model::prelude::*;
 
-use crate::attention::{MultiHead, Source};
+use crate::attention::MultiHead;
 use crate::bias::RelativeBias;
 use crate::feed_forward::FeedForward;
 use crate::options::Config;

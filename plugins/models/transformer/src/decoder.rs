@@ -1,9 +1,10 @@
 //! The decoder: layers of causal self-attention, attention to the source, and a feed-forward network.
 
 use tenon_nn::causal::Reading;
+use tenon_nn::seq2seq::Source;
 use tenon_plugin_api::model::prelude::*;
 
-use crate::attention::{MultiHead, Source};
+use crate::attention::MultiHead;
 use crate::encoder::is_left_out;
 use crate::options::Config;
 use crate::sublayer::{Ending, FeedForward};

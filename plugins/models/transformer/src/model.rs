@@ -1,10 +1,10 @@
 //! The whole model: embeddings, encoder, decoder and output layer.
 
-use tenon_nn::causal::{self, Reading, Tokens};
-use tenon_nn::{Linear, Packing};
+use tenon_nn::causal::{Reading, Tokens};
+use tenon_nn::seq2seq::{self, Seq2SeqModel, Source};
+use tenon_nn::{Linear, Spans};
 use tenon_plugin_api::model::prelude::*;
 
-use crate::attention::Source;
 use crate::decoder::Decoder;
 use crate::embeddings::{Embeddings, Sinusoid};
 use crate::encoder::Encoder;
@@ -26,7 +26,7 @@ impl Model for Transformer {
     const ABOUT: &'static str =
         "Encoder–decoder Transformer as Marian lays it out (Vaswani et al. 2017)";
     const MODEL_TYPES: &'static [&'static str] = &["marian"];
-    const OFFERS: &'static [&'static str] = &[SEQ2SEQ];
+    const OFFERS: &'static [&'static str] = &[seq2seq::TOKENS];
     const INPUTS: &'static [&'static str] = &[
         "input_ids",
         "attention_mask?",
@@ -54,14 +54,7 @@ impl Model for Transformer {
 
     fn build(config: Config, build: &Build) -> Result<Self> {
         config.check()?;
-        if let Some(head) = build.head() {
-            ensure!(
-                head.kind == SEQ2SEQ,
-                Unsupported,
-                "building transformer: no head `{}`; it has `{SEQ2SEQ}`",
-                head.kind
-            );
-        }
+        seq2seq::check_head(Self::ID, build)?;
         let model = build.sub("model");
         let tables = Tables::new(&config, build)?;
         let encoder = Encoder::new(&config, &model.sub("encoder"))?;
@@ -94,16 +87,7 @@ impl Model for Transformer {
     }
 
     fn forward(&self, inputs: &TensorMap, forward: &Forward) -> Result<TensorMap> {
-        let source = self.encode(inputs, forward)?;
-        let (tokens, packing) = Tokens::targets(inputs)?;
-        source.check(packing.spans())?;
-        let mut reading = Reading::Sequences(packing.spans());
-        let hidden = self.decode(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
-        let logits = match inputs.get("labels") {
-            Some(labels) => self.labelled(&hidden, labels, &packing)?, // [n, vocab]
-            None => packing.unpack(&self.lm_head.forward(&hidden)?)?,  // [batch, time, vocab]
-        };
-        Ok(TensorMap::new().with("logits", logits))
+        seq2seq::forward(self, inputs, forward)
     }
 
     fn prefill(
@@ -112,49 +96,23 @@ impl Model for Transformer {
         cache: &mut Cache,
         forward: &Forward,
     ) -> Result<TensorMap> {
-        let source = self.encode(inputs, forward)?;
-        let (tokens, packing) = Tokens::beginnings(inputs, cache)?;
-        source.check(packing.spans())?;
-        let mut reading = Reading::Prompts(packing.spans(), cache);
-        let hidden = self.decode(&tokens, &mut reading, Some(&source), forward)?; // [rows, d]
-        let lasts = packing.spans().lasts(hidden.device())?;
-        let last = hidden.f_index_select(0, &lasts)?; // [prompts, d]
-        let mut outputs = TensorMap::new().with("logits", self.lm_head.forward(&last)?);
-        if cache.wants_hidden() {
-            outputs.insert("hidden", packing.unpack(&hidden)?);
-        }
-        Ok(outputs)
+        seq2seq::prefill(self, inputs, cache, forward)
     }
 
     fn step(&self, inputs: &TensorMap, cache: &mut Cache, forward: &Forward) -> Result<TensorMap> {
-        let tokens = Tokens::next(inputs, cache)?;
-        let mut reading = Reading::Next(cache);
-        let hidden = self.decode(&tokens, &mut reading, None, forward)?; // [rows, d]
-        let mut outputs = TensorMap::new().with("logits", self.lm_head.forward(&hidden)?);
-        if cache.wants_hidden() {
-            outputs.insert("hidden", hidden);
-        }
-        Ok(outputs)
+        seq2seq::step(self, inputs, cache, forward)
     }
 }
 
-impl Transformer {
-    /// What the encoder makes of its inputs.
-    fn encode(&self, inputs: &TensorMap, forward: &Forward) -> Result<Source> {
-        let (tokens, packing) = Tokens::sequences(inputs)?;
-        self.within(&tokens)?;
-        causal::seed(forward, tokens.ids.device());
+impl Seq2SeqModel for Transformer {
+    fn encode(&self, tokens: &Tokens, spans: &Spans, forward: &Forward) -> Result<Tensor> {
+        self.within(tokens)?;
         let x = self
             .source
-            .forward(&tokens, "input_ids", &self.sinusoid, forward)?;
-        let spans = packing.spans().clone();
-        Ok(Source {
-            states: self.encoder.forward(x, &spans, forward)?,
-            spans,
-        })
+            .forward(tokens, "input_ids", &self.sinusoid, forward)?;
+        self.encoder.forward(x, spans, forward)
     }
 
-    /// Hidden states of the target's tokens: `[rows, d]`.
     fn decode(
         &self,
         tokens: &Tokens,
@@ -169,22 +127,15 @@ impl Transformer {
         self.decoder.forward(y, reading, source, forward)
     }
 
+    fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(self.lm_head.forward(hidden)?)
+    }
+}
+
+impl Transformer {
     fn within(&self, tokens: &Tokens) -> Result<()> {
         let limit = self.config.max_position_embeddings;
         tokens.within(limit, "transformer", "max_position_embeddings")
-    }
-
-    /// Logits of the tokens that have labels, row by row: `[n, vocab]`.
-    fn labelled(&self, hidden: &Tensor, labels: &Tensor, packing: &Packing) -> Result<Tensor> {
-        let tokens = packing.spans().tokens();
-        let labelled = packing.labelled(labels)?;
-        if labelled.size()[0] == tokens {
-            // all rows, filler included, are as many as products gain from
-            return Ok(self.lm_head.forward(hidden)?.f_narrow(0, 0, tokens)?);
-        }
-        Ok(self
-            .lm_head
-            .forward(&hidden.f_index_select(0, &labelled)?)?)
     }
 }
 
@@ -237,8 +188,6 @@ impl Tables {
         })
     }
 }
-
-const SEQ2SEQ: &str = "seq2seq-lm";
 
 const SITES: [SiteDeclaration; 24] = [
     site(

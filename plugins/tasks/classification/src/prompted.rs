@@ -226,10 +226,12 @@ impl Prompted {
             ..Encode::default()
         };
         let encoding = tokenizer.encode(text, &how)?;
-        let (first, last) = specials(tokenizer)?;
-        let begin = first.len();
-        let last = if self.masked { last } else { Vec::new() };
-        let mut ids = [first, encoding.ids, last].concat();
+        let mut frame = tokenizer.frame(false)?;
+        if !self.masked {
+            frame.after.clear();
+        }
+        let begin = frame.before.len();
+        let mut ids = frame.around(&encoding.ids);
         let mut labels = vec![IGNORED; ids.len()];
         let own = |(at, (start, end)): (usize, &(usize, usize))| {
             (*start < answer.end && *end > answer.start).then_some(begin + at)
@@ -337,25 +339,6 @@ impl Prompted {
             references: complete.then(|| Values::labels(references)),
         })
     }
-}
-
-/// The special tokens that the tokenizer puts before and behind a text.
-fn specials(tokenizer: &Tokenizer<'_>) -> Result<(Vec<i64>, Vec<i64>)> {
-    let how = Encode {
-        offsets: true,
-        ..Encode::default()
-    };
-    let encoding = tokenizer.encode("a", &how)?;
-    let is_text = |place: &Option<usize>| place.is_some();
-    let begin = encoding.sequences.iter().position(is_text);
-    let end = encoding.sequences.iter().rposition(is_text);
-    Ok(match (begin, end) {
-        (Some(begin), Some(end)) => (
-            encoding.ids[..begin].to_vec(),
-            encoding.ids[end + 1..].to_vec(),
-        ),
-        _ => (Vec::new(), encoding.ids),
-    })
 }
 
 fn compile(template: &str) -> Result<Environment<'static>> {

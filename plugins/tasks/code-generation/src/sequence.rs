@@ -8,8 +8,8 @@ use tenon_plugin_api::task::prelude::*;
 /// # Errors
 /// Those of the tokenizer, or the prompt is empty.
 pub fn prompt(text: &str, most: usize, tokenizer: &Tokenizer<'_>) -> Result<Vec<i64>> {
-    let mut ids = before(tokenizer)?;
-    let text = tokens(text, tokenizer)?;
+    let mut ids = tokenizer.frame(false)?.before;
+    let text = tokenizer.tokens(text, false)?;
     let room = most.saturating_sub(ids.len()).min(text.len());
     ids.extend(&text[text.len() - room..]);
     ensure!(!ids.is_empty(), Data, "the prompt is empty");
@@ -28,7 +28,7 @@ pub fn example(
     examples: &mut Examples,
 ) -> Result<()> {
     let limit = limit.unwrap_or(usize::MAX);
-    let mut solution = tokens(solution, tokenizer)?;
+    let mut solution = tokenizer.tokens(solution, false)?;
     solution.extend(tokenizer.special("eos").map(i64::from));
     solution.truncate(limit);
     // The last token is no input.
@@ -44,23 +44,4 @@ pub fn example(
         .ints("input_ids", &ids)
         .ints("labels", &labels);
     Ok(())
-}
-
-/// What a tokenizer puts before every text.
-fn before(tokenizer: &Tokenizer<'_>) -> Result<Vec<i64>> {
-    let how = Encode {
-        offsets: true,
-        ..Encode::default()
-    };
-    let encoding = tokenizer.encode("a", &how)?;
-    let special = encoding.sequences.iter().take_while(|of| of.is_none());
-    Ok(encoding.ids[..special.count()].to_vec())
-}
-
-fn tokens(text: &str, tokenizer: &Tokenizer<'_>) -> Result<Vec<i64>> {
-    let how = Encode {
-        no_special_tokens: true,
-        ..Encode::default()
-    };
-    Ok(tokenizer.encode(text, &how)?.ids)
 }

@@ -1,13 +1,13 @@
 //! The task: records to prompts and targets, what was written to predictions.
 
-use tenon_nn::token_loss;
+use tenon_nn::{causal, seq2seq, token_loss};
 use tenon_plugin_api::prompt::fitting;
 use tenon_plugin_api::task::prelude::*;
 use tenon_plugin_api::tokenizer::Message;
 
 use crate::conversation::{self, ASSISTANT};
 use crate::options::{Options, Truncate, Turns};
-use crate::sequence::{self, Frame, Line};
+use crate::sequence::{self, Line};
 use crate::shots::{self, Asked, Shots};
 use crate::source::Source;
 
@@ -58,28 +58,21 @@ impl Task for TextGeneration {
         if let Some(end) = &self.end {
             generation.insert("stop_strings".to_owned(), vec![end.as_str()].into());
         }
-        let mut fields = vec![FieldInfo::token_ids("input_ids")];
-        let labels = FieldInfo::ints("labels", tenon_nn::IGNORED);
-        match self.model {
-            Model::Causal => fields.push(labels),
-            Model::EncoderDecoder { .. } => {
-                fields.push(FieldInfo {
-                    length: false,
-                    ..FieldInfo::token_ids("decoder_input_ids")
-                });
-                fields.push(FieldInfo {
-                    length: true,
-                    ..labels
-                });
-            }
-        }
+        let fields = match self.model {
+            Model::Causal => vec![
+                FieldInfo::token_ids("input_ids"),
+                FieldInfo::ints("labels", tenon_nn::IGNORED),
+            ],
+            Model::EncoderDecoder { .. } => seq2seq::fields(),
+        };
+        let kind = match self.model {
+            Model::Causal => causal::TOKENS,
+            Model::EncoderDecoder { .. } => seq2seq::TOKENS,
+        };
         TaskInfo {
             columns: self.source.columns(),
             head: Some(HeadInfo {
-                kind: match self.model {
-                    Model::Causal => "causal-lm".to_owned(),
-                    Model::EncoderDecoder { .. } => "seq2seq-lm".to_owned(),
-                },
+                kind: kind.to_owned(),
                 ..HeadInfo::default()
             }),
             fields,
@@ -185,27 +178,7 @@ impl Task for TextGeneration {
     }
 
     fn conclude(&self, records: Records<'_>, found: Found<'_>) -> Result<Predictions> {
-        let mut predictions = Values::new(ValueKind::Text);
-        let mut references = Some(Values::new(ValueKind::Text));
-        for (row, record) in records.iter().enumerate() {
-            let written = found.of(row).flat_map(|at| found.values().texts_at(at));
-            let written: Vec<&str> = written.map(str::trim).collect();
-            match written.is_empty() {
-                true => predictions.push_text(""),
-                false => predictions.push_texts(written),
-            }
-            references = match (references, self.references(record)?) {
-                (Some(mut all), Some(texts)) => {
-                    all.push_texts(texts);
-                    Some(all)
-                }
-                _ => None,
-            };
-        }
-        Ok(Predictions {
-            predictions,
-            references,
-        })
+        Predictions::written(records, found, |record| self.references(record))
     }
 }
 
@@ -315,7 +288,7 @@ impl TextGeneration {
     /// The tokens of a prompt: at most `room`, after as many demonstrations as there is room for. What a chat template
     /// wrote has its special tokens, but for those that an encoder wants around every text.
     fn prompt(&self, asked: &Asked, room: usize, tokenizer: &Tokenizer<'_>) -> Result<Vec<i64>> {
-        let mut frame = Frame::of(tokenizer, false)?;
+        let mut frame = tokenizer.frame(false)?;
         match (self.model, asked) {
             (Model::Causal, Asked::Turns(_)) => frame = Frame::default(),
             (Model::Causal, Asked::Text(_)) => frame.after.clear(),
@@ -325,7 +298,7 @@ impl TextGeneration {
         let most = room.saturating_sub(frame.len());
         let make = |skipped: usize| {
             let text = self.text(asked, skipped, tokenizer)?;
-            sequence::tokens(&text, false, tokenizer)
+            tokenizer.tokens(&text, false)
         };
         let ids = fitting(self.shots.len(), make, |ids| ids.len() <= most)?;
         let ids = frame.around(sequence::cut(&ids, most, self.cuts_the_start()));
@@ -345,11 +318,11 @@ impl TextGeneration {
             let room = self.limit.unwrap_or(usize::MAX);
             let source = self.prompt(asked, room, tokenizer)?;
             let target = self.target(target, tokenizer)?;
-            sequence::pair(&source, &target, start, examples);
+            seq2seq::example(&source, &target, start, examples);
             return Ok(());
         }
-        let frame = Frame::of(tokenizer, false)?;
-        let mut ids = sequence::tokens(target, false, tokenizer)?;
+        let frame = tokenizer.frame(false)?;
+        let mut ids = tokenizer.tokens(target, false)?;
         // A target that is cut off does not end there.
         ids.extend(sequence::end(tokenizer, &frame));
         let most = self.options.max_target_length.unwrap_or(usize::MAX);
@@ -368,13 +341,13 @@ impl TextGeneration {
 
     /// The target of an encoder–decoder, with what the tokenizer puts around it.
     fn target(&self, text: &str, tokenizer: &Tokenizer<'_>) -> Result<Vec<i64>> {
-        let mut frame = Frame::of(tokenizer, true)?;
+        let mut frame = tokenizer.frame(true)?;
         if frame.after.is_empty() {
             frame.after.extend(sequence::end(tokenizer, &frame));
         }
         let limits = [self.options.max_target_length, self.limit];
         let most = limits.into_iter().flatten().min().unwrap_or(usize::MAX);
-        let ids = sequence::tokens(text, true, tokenizer)?;
+        let ids = tokenizer.tokens(text, true)?;
         let most = most.saturating_sub(frame.len());
         Ok(frame.around(sequence::cut(&ids, most, false)))
     }
@@ -405,7 +378,7 @@ impl TextGeneration {
         let room = self.limit.unwrap_or(usize::MAX);
         let source = self.prompt(&asked, room, tokenizer)?;
         let target = self.target(&messages[answer].content, tokenizer)?;
-        sequence::pair(&source, &target, start, examples);
+        seq2seq::example(&source, &target, start, examples);
         Ok(())
     }
 

@@ -206,7 +206,7 @@ fn decoder_inputs_are_shifted_as_transformers_shifts_them() {
     };
     for (labels, expected) in rows("labels").iter().zip(rows("decoder_input_ids")) {
         let mut examples = Examples::new();
-        crate::sequence::pair(&[7, 8, 1], labels, 0, &mut examples);
+        tenon_nn::seq2seq::example(&[7, 8, 1], labels, 0, &mut examples);
         assert_eq!(
             examples.ints("decoder_input_ids", 0),
             Some(&expected[..labels.len()])

@@ -1,7 +1,7 @@
 //! The task: pairs to examples, what was written to predictions.
 
 use serde_json::Value;
-use tenon_nn::token_loss;
+use tenon_nn::{seq2seq, token_loss};
 use tenon_plugin_api::task::prelude::*;
 
 use crate::options::Options;
@@ -58,20 +58,10 @@ impl Task for Translation {
         TaskInfo {
             columns: self.columns(),
             head: Some(HeadInfo {
-                kind: "seq2seq-lm".to_owned(),
+                kind: seq2seq::TOKENS.to_owned(),
                 ..HeadInfo::default()
             }),
-            fields: vec![
-                FieldInfo::token_ids("input_ids"),
-                FieldInfo {
-                    length: false,
-                    ..FieldInfo::token_ids("decoder_input_ids")
-                },
-                FieldInfo {
-                    length: true,
-                    ..FieldInfo::ints("labels", tenon_nn::IGNORED)
-                },
-            ],
+            fields: seq2seq::fields(),
             output: OutputInfo {
                 kind: ValueKind::Text.name().to_owned(),
                 labels: Vec::new(),
@@ -132,14 +122,7 @@ impl Task for Translation {
         let token = self.options.target_token.as_deref();
         let most = self.options.max_target_length.or(self.limit);
         let labels = Side::new(tokenizer, true, token)?.tokens(target, most)?;
-        let shifted: Vec<i64> = std::iter::once(self.start)
-            .chain(labels[..labels.len() - 1].iter().copied())
-            .collect();
-        examples
-            .example()
-            .ints("input_ids", &source)
-            .ints("decoder_input_ids", &shifted)
-            .ints("labels", &labels);
+        seq2seq::example(&source, &labels, self.start, examples);
         Ok(())
     }
 
@@ -165,26 +148,9 @@ impl Task for Translation {
     }
 
     fn conclude(&self, records: Records<'_>, found: Found<'_>) -> Result<Predictions> {
-        let mut predictions = Values::new(ValueKind::Text);
-        let mut references = Some(Values::new(ValueKind::Text));
-        for (row, record) in records.iter().enumerate() {
-            let written = found.of(row).flat_map(|at| found.values().texts_at(at));
-            let written: Vec<&str> = written.map(str::trim).collect();
-            match written.is_empty() {
-                true => predictions.push_text(""),
-                false => predictions.push_texts(written),
-            }
-            references = match references {
-                Some(mut all) if self.has_target(record)? => {
-                    all.push_texts(self.targets(record)?);
-                    Some(all)
-                }
-                _ => None,
-            };
-        }
-        Ok(Predictions {
-            predictions,
-            references,
+        Predictions::written(records, found, |record| {
+            let has_target = self.has_target(record)?;
+            has_target.then(|| self.targets(record)).transpose()
         })
     }
 }
