@@ -413,7 +413,7 @@ impl Values {
                 {
                     return fail("offsets");
                 }
-                let text = std::str::from_utf8(&self.bytes);
+                let text = simdutf8::basic::from_utf8(&self.bytes);
                 let whole = |text: &str| {
                     self.bounds
                         .iter()

@@ -273,8 +273,8 @@ impl Comparer {
     }
 
     /// Exact match and F1 of one reference.
-    fn pair(&self, version: Version) -> [f64; 2] {
-        let (answer, reference) = (&self.answer, &self.reference);
+    fn pair(&mut self, version: Version) -> [f64; 2] {
+        let (answer, reference) = (&mut self.answer, &mut self.reference);
         let same = f64::from(u8::from(answer.equals(reference)));
         let shared = answer.shared(reference);
         let f1 = match shared {

@@ -95,21 +95,38 @@ impl Metric for TextMatch {
 
 impl TextMatchOptions {
     fn equal(self, one: &str, other: &str) -> bool {
-        if self.ignore_whitespace || !one.is_ascii() || !other.is_ascii() {
+        if one == other {
+            return true;
+        }
+        // The lower case of Σ depends on what follows.
+        let whole = |text: &str| self.ignore_case && text.contains('Σ');
+        if self.ignore_whitespace || whole(one) || whole(other) {
             return self.reduced(one) == self.reduced(other);
         }
         // As far as they are equal, without copies.
-        self.letters(one).eq(self.letters(other))
+        match one.is_ascii() && other.is_ascii() {
+            true => self.bytes(one).eq(self.bytes(other)),
+            false => self.letters(one).eq(self.letters(other)),
+        }
     }
 
     /// What is compared of a text of ASCII.
-    fn letters(self, text: &str) -> impl Iterator<Item = u8> + '_ {
-        let letters = text
-            .bytes()
-            .filter(move |byte| !self.leaves_out(char::from(*byte)));
-        letters.map(move |byte| match self.ignore_case {
+    fn bytes(self, text: &str) -> impl Iterator<Item = u8> + '_ {
+        let bytes = text.bytes();
+        let kept = bytes.filter(move |byte| !self.leaves_out(char::from(*byte)));
+        kept.map(move |byte| match self.ignore_case {
             true => byte.to_ascii_lowercase(),
             false => byte,
+        })
+    }
+
+    /// What is compared of a text without Σ.
+    fn letters(self, text: &str) -> impl Iterator<Item = char> + '_ {
+        let kept = text.chars().filter(move |letter| !self.leaves_out(*letter));
+        kept.flat_map(move |letter| {
+            let lower = self.ignore_case.then(|| letter.to_lowercase());
+            let same = (!self.ignore_case).then_some(letter);
+            lower.into_iter().flatten().chain(same)
         })
     }
 

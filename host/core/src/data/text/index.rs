@@ -12,7 +12,7 @@ use crate::data::ring::in_order;
 /// Rows between two points.
 pub(crate) const STRIDE: u64 = 8;
 /// Bytes of a segment. Offsets within one are kept in 32 bits.
-const SEGMENT: u64 = 64 << 20;
+const SEGMENT: u64 = 2 << 20;
 
 /// The places of all rows of a file.
 pub(crate) struct RowIndex {
@@ -121,7 +121,7 @@ impl Segment {
         };
         while let Some(row) = reader.next_row(end)? {
             if segment.rows.is_multiple_of(STRIDE) {
-                // Rows start before `end`, so both differences are below 64 Mi.
+                // Rows start before `end`, so both differences are below 2 Mi.
                 segment
                     .points
                     .push(((row.offset - offset) as u32, (row.line - line) as u32));
