@@ -405,7 +405,7 @@ fn evaluate_run(
     let (data, seed) = (choice.settings.data.clone(), choice.settings.run.seed);
     let splits = match &request.on {
         EvaluateOn::Split(_) => Splits::open(&data, &columns, seed)?,
-        EvaluateOn::Files(paths) => Splits::of_files(&data, paths, &columns, Split::Test)?,
+        EvaluateOn::Files(paths) => Splits::of_files(&data, paths, &[], &columns, Split::Test)?,
     };
     let split = match request.on {
         EvaluateOn::Split(split) => split,

@@ -33,7 +33,8 @@ impl Splits {
     /// A file is missing or broken, or a split would be empty.
     pub fn open(settings: &DataSettings, columns: &[ColumnInfo], seed: u64) -> Result<Self> {
         let mut views = BTreeMap::new();
-        let open = |source: &SourceSettings, split: Split| open(settings, source, columns, split);
+        let open =
+            |source: &SourceSettings, split: Split| open(settings, source, &[], columns, split);
         let train = settings
             .train
             .as_ref()
@@ -75,13 +76,14 @@ impl Splits {
         Ok(Self { views })
     }
 
-    /// Only these files, as the split of that name.
+    /// Only these files, as the split of that name. Messages call them by the names `shown`, as far as there are any.
     ///
     /// # Errors
     /// A file is missing or broken.
     pub fn of_files(
         settings: &DataSettings,
         paths: &[PathBuf],
+        shown: &[PathBuf],
         columns: &[ColumnInfo],
         split: Split,
     ) -> Result<Self> {
@@ -106,7 +108,7 @@ impl Splits {
             format,
             limit: None,
         };
-        let view = open(settings, &source, columns, split)?;
+        let view = open(settings, &source, shown, columns, split)?;
         Ok(Self {
             views: BTreeMap::from([(split.name(), view)]),
         })
@@ -228,6 +230,7 @@ pub fn file_column<'a>(settings: &'a DataSettings, column: &'a str) -> &'a str {
 fn open(
     settings: &DataSettings,
     source: &SourceSettings,
+    shown: &[PathBuf],
     columns: &[ColumnInfo],
     split: Split,
 ) -> Result<View> {
@@ -240,7 +243,8 @@ fn open(
         format: source.format.clone(),
         base: PathBuf::new(),
     };
-    let found = Source::resolve(&spec, split.name())?;
+    let mut found = Source::resolve(&spec, split.name())?;
+    found.show_as(shown);
     let names = |for_prediction: bool| {
         let columns = columns
             .iter()

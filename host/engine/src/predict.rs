@@ -1,8 +1,9 @@
 //! Prediction: inputs of any source to JSON lines with labels and probabilities.
 
 mod generated;
+mod inputs;
 
-use std::io::{BufRead, BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use tenon_core::config::options::OnBadRow;
 use tenon_core::config::{Batch, DataSettings};
 use tenon_core::data::{Loader, LoaderOptions, Value, View};
-use tenon_core::request::{Generated, Inputs, PredictRequest, Split};
+use tenon_core::request::{Generated, PredictRequest, Split};
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::info::ColumnKind;
 use tenon_plugin_api::task::Predictions;
@@ -21,8 +22,9 @@ use tenon_plugin_api::values::{ValueKind, Values};
 use crate::data::Splits;
 use crate::evaluate::{How, evaluate, plan};
 use crate::part::Part;
-use crate::services;
 use crate::session::Session;
+
+use inputs::InputFiles;
 
 /// Predicts what a request asks for.
 ///
@@ -37,86 +39,29 @@ pub fn run(session: &Session, request: &PredictRequest) -> Result<()> {
     let column = column
         .map(|column| column.name.clone())
         .context("the task reads no text column")?;
-    // Inputs that are no files of the run's format become a jsonl file of their own.
-    let mut temporary = tempfile::Builder::new()
-        .prefix("tenon-inputs-")
-        .suffix(".jsonl")
-        .tempfile()?;
     let file_column = session
         .settings
         .data
         .columns
         .get(&column)
-        .unwrap_or(&column)
-        .clone();
-    let mut write = |text: &str| -> Result<()> {
-        let line = json!({ file_column.as_str(): text });
-        writeln!(temporary, "{line}").context("writing the inputs to a temporary file")
-    };
-    let paths = match &request.inputs {
-        Inputs::Files(paths) => paths.clone(),
-        Inputs::Texts(texts) => {
-            texts.iter().try_for_each(|text| write(text))?;
-            vec![temporary.path().to_owned()]
-        }
-        Inputs::TextFiles(files) => {
-            for file in files {
-                let open = || format!("reading {}", file.display());
-                let reader = std::io::BufReader::new(std::fs::File::open(file).with_context(open)?);
-                for line in reader.lines() {
-                    write(&line.with_context(open)?)?;
-                }
-            }
-            vec![temporary.path().to_owned()]
-        }
-        Inputs::Stdin => {
-            read_stdin(&mut temporary, &file_column)?;
-            vec![temporary.path().to_owned()]
-        }
-    };
-    temporary.flush()?;
+        .unwrap_or(&column);
+    let inputs = InputFiles::of(&request.inputs, file_column)?;
     let settings = DataSettings {
         on_bad_row: OnBadRow::Error,
         cache: false,
         ..session.settings.data.clone()
     };
-    predict_files(session, request, &settings, &paths)
-}
-
-/// Standard input: JSON objects, one a line, where the first line is one; else texts.
-fn read_stdin(into: &mut impl Write, column: &str) -> Result<()> {
-    let stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        services::say("reading from the terminal: one input a line, Ctrl-D ends");
-    }
-    let mut objects = None;
-    for (number, line) in stdin.lock().lines().enumerate() {
-        let line =
-            line.with_context(|| format!("reading line {} of standard input", number + 1))?;
-        let is_object = || {
-            line.trim_start().starts_with('{')
-                && serde_json::from_str::<Map<String, Json>>(&line).is_ok()
-        };
-        match *objects.get_or_insert_with(is_object) {
-            true => writeln!(into, "{line}"),
-            false => writeln!(into, "{}", json!({ column: line })),
-        }
-        .context("writing the inputs to a temporary file")?;
-    }
-    if objects.is_none() {
-        bail!("standard input is empty");
-    }
-    Ok(())
+    predict_files(session, request, &settings, &inputs)
 }
 
 fn predict_files(
     session: &Session,
     request: &PredictRequest,
     settings: &DataSettings,
-    paths: &[PathBuf],
+    inputs: &InputFiles,
 ) -> Result<()> {
     let columns = &session.task_info.columns;
-    let splits = Splits::of_files(settings, paths, columns, Split::Test)?;
+    let splits = Splits::of_files(settings, &inputs.paths, &inputs.shown, columns, Split::Test)?;
     let view = splits.get(Split::Test).context("no input")?;
     let part = Part::of_inputs(session, settings, view)?;
     match (request.generated, &part.prompts) {
@@ -181,6 +126,7 @@ pub fn probe(session: &Session) -> Result<TensorMap> {
     let splits = Splits::of_files(
         &settings,
         &[file.path().to_owned()],
+        &[],
         &session.task_info.columns,
         Split::Test,
     )?;

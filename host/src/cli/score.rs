@@ -36,6 +36,7 @@ Examples:
   tenon score --metric accuracy --metric f1,average=macro --references test.csv a.jsonl b.jsonl
   tenon score --metric pearson --references gold.txt --json predicted.txt
   tenon predict runs/spam -i test.jsonl | tenon score --metric roc-auc --references test.jsonl -
+  tenon score --metric distinct --metric repetition written.txt
   tenon score --metric bleu --metric chrf,word_order=2 --references ref.de --confidence 1000 a.de
   tenon score --metric bleu --references ref.de --baseline old.de --paired ar new.de other.de
 
@@ -52,9 +53,10 @@ pub struct ScoreArgs {
     /// Files of predictions, one for each system; `-` is standard input
     #[arg(value_name = "PREDICTIONS", required = true)]
     predictions: Vec<PathBuf>,
-    /// What would be right: a file, or a quoted pattern or a folder for several
+    /// What would be right: a file, or a quoted pattern or a folder for several; metrics that look
+    /// at predictions alone, such as distinct, need none
     #[arg(long, short, value_name = "FILE")]
-    references: PathBuf,
+    references: Option<PathBuf>,
     /// A metric, with its options behind commas: `f1,average=macro`; may be repeated
     #[arg(
         long = "metric",
@@ -140,7 +142,8 @@ pub fn run(args: &ScoreArgs, output: &Output) -> Result<i32, Failure> {
         .predictions
         .iter()
         .filter(|path| path.as_os_str() == "-");
-    if stdin.count() > 1 || args.references.as_os_str() == "-" {
+    let references = args.references.as_deref();
+    if stdin.count() > 1 || references.is_some_and(|path| path.as_os_str() == "-") {
         let text = "standard input (`-`) can give the predictions of one system only";
         return Err(Failure::Usage(text.to_owned()));
     }

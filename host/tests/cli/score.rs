@@ -251,6 +251,8 @@ fn references_that_no_metric_looks_at() {
     let calls = [
         place.tenon("score -m distinct -m repetition,n=2 -r ref.txt pred.txt"),
         place.tenon("score -m distinct -m text-match -r ref.txt pred.txt"),
+        place.tenon("score -m distinct -m repetition,n=2 pred.txt"),
+        place.tenon("score -m distinct -m text-match pred.txt"),
     ];
     assert_snapshot!(shown(&calls));
 }

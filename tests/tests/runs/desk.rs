@@ -183,16 +183,14 @@ impl Desk {
         output.expect("the program runs").into()
     }
 
-    /// Runs `tenon` with this on its standard input; it must succeed.
+    /// Runs `tenon` with this on its standard input.
     pub fn feed(&self, input: &str, arguments: &[&str]) -> Outcome {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).spawn().expect("it starts");
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(input.as_bytes()).expect("it reads");
         drop(stdin);
-        let outcome: Outcome = child.wait_with_output().expect("output").into();
-        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-        outcome
+        child.wait_with_output().expect("output").into()
     }
 
     /// Runs `tenon`, which must succeed.

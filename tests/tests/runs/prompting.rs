@@ -212,6 +212,15 @@ fn without_training_data() {
         );
     }
 
+    // What is no file of the user's is called what it came through.
+    let rows = "{\"text\": \"ab\"}\n{\"words\": \"cd\"}\n";
+    let outcome = desk.feed(rows, &["predict", &file, "--pretrained"]);
+    let (code, said) = (outcome.code, outcome.stderr);
+    assert!(
+        code == Some(1) && said.contains("standard input:2: no column `text`"),
+        "{code:?} {said}"
+    );
+
     let shots = [
         ("prompt.template", "\"{{ text }}:{{ answer }}\""),
         ("prompt.shots", "1"),

@@ -38,8 +38,10 @@ struct Row {
 /// What is scored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Data {
-    /// Lines of text.
-    Text,
+    /// Lines of text, predicted and right ones.
+    Pairs,
+    /// Lines of text that are looked at alone.
+    Lines,
     /// A sum of log-likelihoods for each example, with its tokens and bytes.
     Sums,
     /// Functions of a programming language.
@@ -47,8 +49,14 @@ enum Data {
 }
 
 const ROWS: [Row; 17] = [
-    text("distinct", "distinct"),
-    text("repetition", "repetition"),
+    Row {
+        data: Data::Lines,
+        ..text("distinct", "distinct")
+    },
+    Row {
+        data: Data::Lines,
+        ..text("repetition", "repetition")
+    },
     Row {
         metric: "perplexity",
         peer: "perplexity",
@@ -86,7 +94,7 @@ const fn text(metric: &'static str, peer: &'static str) -> Row {
     Row {
         metric,
         peer,
-        data: Data::Text,
+        data: Data::Pairs,
         has_goal: true,
     }
 }
@@ -109,12 +117,16 @@ const fn code(metric: &'static str, peer: &'static str, language: &'static str) 
 }
 
 impl Data {
-    /// The files of references and of predictions.
-    fn files(self) -> [String; 2] {
+    /// The file of predictions, and that of references where there is one.
+    fn files(self) -> (String, Option<String>) {
         match self {
-            Self::Text => ["ref.txt", "pred.txt"].map(str::to_owned),
-            Self::Sums => ["sums.jsonl", "sums.jsonl"].map(str::to_owned),
-            Self::Code(language) => ["ref", "pred"].map(|side| format!("{language}.{side}.jsonl")),
+            Self::Pairs => ("pred.txt".to_owned(), Some("ref.txt".to_owned())),
+            Self::Lines => ("pred.txt".to_owned(), None),
+            Self::Sums => ("sums.jsonl".to_owned(), None),
+            Self::Code(language) => {
+                let file = |side: &str| format!("{language}.{side}.jsonl");
+                (file("pred"), Some(file("ref")))
+            }
         }
     }
 }
@@ -268,10 +280,15 @@ impl Sides<'_> {
 
     /// The scores, and the seconds of the whole process.
     fn score(&self, row: Row) -> Result<(Value, f64)> {
-        let files = row.data.files().map(|file| self.folder.join(file));
+        let (predictions, references) = row.data.files();
         let mut command = ours::shell(&self.program);
-        command.args(["score", "--json", "--metric", row.metric, "--references"]);
-        command.args(files);
+        command.args(["score", "--json", "--metric", row.metric]);
+        command.arg(self.folder.join(predictions));
+        if let Some(references) = references {
+            command
+                .arg("--references")
+                .arg(self.folder.join(references));
+        }
         let began = Instant::now();
         let (output, shown) = output(&mut command)?;
         let taken = began.elapsed().as_secs_f64();

@@ -113,17 +113,16 @@ impl Dataset {
         let mut files = Vec::with_capacity(source.files.len());
         let mut total = 0;
         let cache = parquet::Cache::new(options.parquet_budget);
-        for (path, gzip) in &source.files {
+        for file in &source.files {
             let body = match &source.format {
                 Format::Parquet => Body::Parquet(ParquetFile::open(
-                    path,
+                    &file.path,
                     &options.columns,
                     Arc::clone(&cache),
                     files.len(),
                 )?),
                 format => Body::Text(TextFile::open(
-                    path,
-                    *gzip,
+                    file,
                     format,
                     &options.columns,
                     options.longest_row,
@@ -132,18 +131,18 @@ impl Dataset {
                 )?),
             };
             let len = match &body {
-                Body::Text(file) => file.len(),
-                Body::Parquet(file) => file.len(),
+                Body::Text(rows) => rows.len(),
+                Body::Parquet(rows) => rows.len(),
             };
             // An empty shard is no fault; it has no row to be found in.
             if len > 0 {
                 files.push(DataFile {
-                    path: path.clone(),
+                    path: file.path.clone(),
                     first_row: total,
                     body,
                 });
                 total += usize::try_from(len).map_err(|_| {
-                    DataError::format(path, "more rows than this machine can count")
+                    DataError::format(&file.shown, "more rows than this machine can count")
                 })?;
             }
         }
@@ -355,13 +354,13 @@ pub fn probe(path: &Path, format: &FormatOptions) -> Result<Vec<String>, String>
 /// # Errors
 /// A file that cannot be read, or a first row that is bad.
 pub fn columns(source: &Source) -> Result<Vec<String>, DataError> {
-    let Some((path, gzip)) = source.files.first() else {
+    let Some(file) = source.files.first() else {
         return Err(DataError::NoRows {
             name: source.name.clone(),
         });
     };
     match &source.format {
-        Format::Parquet => parquet::columns(path),
-        format => text::columns(path, *gzip, format, OpenOptions::default().longest_row),
+        Format::Parquet => parquet::columns(&file.path),
+        format => text::columns(file, format, OpenOptions::default().longest_row),
     }
 }

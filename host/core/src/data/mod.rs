@@ -59,7 +59,7 @@ pub use plan::{BatchSize, Order, Padding, Plan, PlanOptions, Restored};
 pub use prepare::{PrepareOptions, Prepared, Streamed};
 pub(crate) use ring::in_order;
 pub use rows::Rows;
-pub use source::{Source, SourceSpec};
+pub use source::{Source, SourceFile, SourceSpec};
 pub use split::{SplitOptions, split};
 pub use store::{CacheKey, ExampleStore, prune_cache};
 pub use tokenize::{

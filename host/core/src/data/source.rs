@@ -29,10 +29,21 @@ pub struct SourceSpec {
 pub struct Source {
     /// The source as it was written, for messages.
     pub name: String,
-    /// The files, in order, each with whether it is compressed with gzip.
-    pub files: Vec<(PathBuf, bool)>,
+    /// The files, in order.
+    pub files: Vec<SourceFile>,
     /// Their format.
     pub format: Format,
+}
+
+/// A file of a source.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it is compressed with gzip.
+    pub gzip: bool,
+    /// What messages call it: its path, or what a temporary file holds.
+    pub shown: PathBuf,
 }
 
 impl Source {
@@ -74,13 +85,29 @@ impl Source {
                 );
                 return Err(no_files(&problem));
             }
-            resolved.push((file.clone(), gzip));
+            resolved.push(SourceFile {
+                path: file.clone(),
+                gzip,
+                shown: file.clone(),
+            });
         }
         Ok(Self {
             name,
             files: resolved,
             format,
         })
+    }
+
+    /// Calls the files by other names in messages: those of what temporary files hold.
+    pub fn show_as(&mut self, names: &[PathBuf]) {
+        if names.is_empty() {
+            return;
+        }
+        for (file, name) in self.files.iter_mut().zip(names) {
+            file.shown.clone_from(name);
+        }
+        let shown = self.files.iter().map(|file| file.shown.to_string_lossy());
+        self.name = shown.collect::<Vec<_>>().join(", ");
     }
 }
 
@@ -344,8 +371,9 @@ mod tests {
         };
         match Source::resolve(&spec, split) {
             Ok(source) => {
-                let names = source.files.iter().map(|(file, _)| {
-                    file.strip_prefix(root)
+                let names = source.files.iter().map(|file| {
+                    file.path
+                        .strip_prefix(root)
                         .expect("inside")
                         .to_string_lossy()
                         .replace('\\', "/")

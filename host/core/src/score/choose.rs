@@ -21,8 +21,8 @@ pub(super) struct Reading {
     pub family: Family,
     /// Whether the metric reads one class a row, and whether it reads sets of classes.
     pub classes: (bool, bool),
-    /// Column of the references.
-    pub reference: String,
+    /// Column of the references, where there are any.
+    pub reference: Option<String>,
     /// Column of the predictions; `None`: the most probable class is the prediction.
     pub prediction: Option<String>,
     /// Column of the probabilities of the classes, or beside a text that there is no answer.
@@ -91,7 +91,7 @@ impl Family {
 pub(super) fn reading(
     metric: &str,
     inputs: &[String],
-    references: &File,
+    references: Option<&File>,
     predictions: &File,
     names: &ColumnNames,
 ) -> Result<Reading, ScoreError> {
@@ -122,7 +122,7 @@ pub(super) fn reading(
 
 struct Chooser<'a> {
     metric: &'a str,
-    references: &'a File,
+    references: Option<&'a File>,
     predictions: &'a File,
     names: &'a ColumnNames,
     classes: (bool, bool),
@@ -149,7 +149,7 @@ impl Chooser<'_> {
     fn fits(&self, reading: &Reading) -> Result<bool, ScoreError> {
         let first = |file: &File, column: &str| -> Result<bool, ScoreError> {
             let view = file.view(&[column], &[])?;
-            let row = view.get(0).map_err(|error| file.fault(error))?;
+            let row = view.get(0)?;
             Ok(row
                 .get(column)
                 .is_some_and(|cell| reading.family.fits(cell)))
@@ -158,7 +158,10 @@ impl Chooser<'_> {
             Some(column) => first(self.predictions, column)?,
             None => true,
         };
-        Ok(prediction && first(self.references, &reading.reference)?)
+        match (self.references, &reading.reference) {
+            (Some(references), Some(column)) => Ok(prediction && first(references, column)?),
+            _ => Ok(prediction),
+        }
     }
 
     fn columns(&self, family: Family) -> Result<Reading, ScoreError> {
@@ -167,12 +170,12 @@ impl Chooser<'_> {
             Family::Text => self.probability(&NO_ANSWER)?,
             _ => None,
         };
-        let reference = pick(
-            self.references,
-            self.names.reference.as_deref(),
-            family.of_references(),
-        )?;
-        let reference = reference.ok_or_else(|| self.no_column(self.references, false))?;
+        let named = self.names.reference.as_deref();
+        let reference = self.references.map(|file| {
+            let found = pick(file, named, family.of_references())?;
+            found.ok_or_else(|| self.no_column(file, false))
+        });
+        let reference = reference.transpose()?;
         let prediction = pick(
             self.predictions,
             self.names.prediction.as_deref(),

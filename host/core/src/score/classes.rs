@@ -34,19 +34,19 @@ impl Classes {
     /// Looks through both files. What there is to know goes to `notes`.
     pub fn find(
         reading: &Reading,
-        (references, referred): (&File, &View),
+        referred: Option<&View>,
         (predictions, predicted): (&File, &View),
         given: Option<&[String]>,
         notes: &mut Vec<String>,
     ) -> Result<Self, ScoreError> {
-        let mut seen = look(referred, Some(&reading.reference), None)
-            .map_err(|error| references.fault(error))?;
+        let reference = reading.reference.as_deref();
+        let mut seen = match referred {
+            Some(referred) => look(referred, reference, None)?,
+            None => Seen::default(),
+        };
         let prediction = reading.prediction.as_deref();
         let probability = reading.probability.as_deref();
-        let other =
-            look(predicted, prediction, probability).map_err(|error| predictions.fault(error))?;
-        seen.merge(other)
-            .map_err(|error| predictions.fault(error))?;
+        seen.merge(look(predicted, prediction, probability)?)?;
         if let Some(Form::Names { all, .. }) = &seen.form {
             seen.labels.extend(all.iter().cloned());
         }

@@ -18,12 +18,6 @@ pub enum ScoreError {
     /// A file cannot be read, a row or cell is wrong.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The same, of standard input.
-    #[error("{text}")]
-    Stdin {
-        /// The message, with standard input in place of a file.
-        text: String,
-    },
     /// Standard input cannot be kept for a second reading.
     #[error("standard input cannot be read: {0}")]
     Spool(#[from] std::io::Error),
@@ -42,6 +36,14 @@ pub enum ScoreError {
         found: String,
         /// The option that names one.
         flag: &'static str,
+    },
+    /// A metric has nothing to compare with.
+    #[error(
+        "metric `{metric}` compares predictions with references, and there are none\n  help: name their file with --references"
+    )]
+    NoReferences {
+        /// The metric.
+        metric: String,
     },
     /// A metric reads what no file can give, or another kind than the files hold.
     #[error("metric `{metric}` reads {reads}; {found}")]

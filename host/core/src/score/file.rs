@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::error::ScoreError;
 use crate::data::{
-    DataError, Dataset, Format, FormatKind, FormatOptions, OpenOptions, Projection, Source,
-    SourceSpec, View, columns,
+    Dataset, Format, FormatKind, FormatOptions, OpenOptions, Projection, Source, SourceSpec, View,
+    columns,
 };
 
 /// What standard input is called in messages.
@@ -19,7 +19,7 @@ pub(super) struct File {
     source: Source,
     columns: Vec<String>,
     /// Holds what came through standard input.
-    spool: Option<tempfile::NamedTempFile>,
+    _spool: Option<tempfile::NamedTempFile>,
 }
 
 impl File {
@@ -69,14 +69,16 @@ impl File {
             },
             base: PathBuf::new(),
         };
-        let mut file = Self {
+        let mut source = Source::resolve(&spec, "test")?;
+        if spool.is_some() {
+            source.show_as(&[PathBuf::from(&name)]);
+        }
+        Ok(Self {
             name,
-            source: Source::resolve(&spec, "test")?,
-            columns: Vec::new(),
-            spool,
-        };
-        file.columns = columns(&file.source).map_err(|error| file.fault(error))?;
-        Ok(file)
+            columns: columns(&source)?,
+            source,
+            _spool: spool,
+        })
     }
 
     /// As the user names it.
@@ -100,19 +102,6 @@ impl File {
             columns: Projection::only(required.iter().copied(), optional.iter().copied()),
             ..OpenOptions::default()
         };
-        let dataset = Dataset::open(&self.source, &options).map_err(|error| self.fault(error))?;
-        Ok(View::all(Arc::new(dataset)))
-    }
-
-    /// A fault of this file, under the name that the user knows.
-    pub fn fault(&self, error: DataError) -> ScoreError {
-        match &self.spool {
-            None => ScoreError::Data(error),
-            Some(spool) => ScoreError::Stdin {
-                text: error
-                    .to_string()
-                    .replace(&*spool.path().to_string_lossy(), STDIN),
-            },
-        }
+        Ok(View::all(Arc::new(Dataset::open(&self.source, &options)?)))
     }
 }

@@ -34,8 +34,8 @@ use significance::{Compared, Finding};
 pub struct ScoreRequest {
     /// The metrics, in the order of the scores.
     pub metrics: Vec<MetricSettings>,
-    /// What would be right: a file, a pattern or a folder.
-    pub references: PathBuf,
+    /// What would be right: a file, a pattern or a folder. Metrics that ignore it need none.
+    pub references: Option<PathBuf>,
     /// What each system predicted; `-` is standard input.
     pub predictions: Vec<PathBuf>,
     /// Where the values stand, as far as it is not left to the names of the columns.
@@ -60,8 +60,9 @@ pub struct ColumnNames {
 /// The scores of every system.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scored {
-    /// The references, as the user names them.
-    pub references: String,
+    /// The references, as the user names them, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
     /// Rows that were compared.
     pub rows: usize,
     /// The systems in the order of the request.
@@ -118,10 +119,14 @@ pub fn score(request: &ScoreRequest, registry: &Registry) -> Result<Scored, Scor
             let metric = metric.name.clone();
             return Err(ScoreError::NotResampled { metric });
         }
+        if request.references.is_none() && !ignores_references(metric, registry) {
+            let metric = metric.name.clone();
+            return Err(ScoreError::NoReferences { metric });
+        }
     }
-    let references = File::open(&request.references)?;
+    let references = request.references.as_deref().map(File::open).transpose()?;
     let mut scored = Scored {
-        references: references.name().to_owned(),
+        references: references.as_ref().map(|file| file.name().to_owned()),
         rows: 0,
         systems: Vec::new(),
         significance: significance.is_asked().then(|| significance.clone()),
@@ -135,7 +140,7 @@ pub fn score(request: &ScoreRequest, registry: &Registry) -> Result<Scored, Scor
         counted.push(system(
             request,
             registry,
-            &references,
+            references.as_ref(),
             &predictions,
             &mut scored,
         )?);
@@ -211,7 +216,7 @@ fn find_significance(
 fn system(
     request: &ScoreRequest,
     registry: &Registry,
-    references: &File,
+    references: Option<&File>,
     predictions: &File,
     scored: &mut Scored,
 ) -> Result<Counted, ScoreError> {
@@ -219,8 +224,7 @@ fn system(
     let mut ignoring = Vec::with_capacity(request.metrics.len());
     for metric in &request.metrics {
         let inputs = listed("inputs", metric, registry);
-        let ignores = listed("ignores", metric, registry);
-        ignoring.push(ignores.iter().any(|what| what == "references"));
+        ignoring.push(ignores_references(metric, registry));
         readings.push(choose::reading(
             &metric.name,
             &inputs,
@@ -289,6 +293,11 @@ fn create(metric: &MetricSettings, registry: &Registry) -> Result<MetricHandle, 
     let options = serde_json::to_string(&component.options).unwrap_or_default();
     let made = plugin.metric(&component.id, &options);
     made.map_err(|source| ScoreError::Options(StdError(source)))
+}
+
+fn ignores_references(metric: &MetricSettings, registry: &Registry) -> bool {
+    let ignores = listed("ignores", metric, registry);
+    ignores.iter().any(|what| what == "references")
 }
 
 /// A list of a metric's manifest: the kinds of values that it reads, or what it ignores.

@@ -20,7 +20,7 @@ const BATCH: usize = 4096;
 /// A pass that is about to begin.
 pub(super) struct Pass<'a> {
     reading: &'a Reading,
-    references: (&'a File, View),
+    references: Option<(&'a File, View)>,
     predictions: (&'a File, View),
     classes: Classes,
     output: OutputInfo,
@@ -37,7 +37,7 @@ impl<'a> Pass<'a> {
     /// Pairs the rows, and numbers the classes where classes are compared.
     pub fn new(
         reading: &'a Reading,
-        references: &'a File,
+        references: Option<&'a File>,
         predictions: &'a File,
         labels: &Option<Vec<String>>,
     ) -> Result<Self, ScoreError> {
@@ -45,11 +45,17 @@ impl<'a> Pass<'a> {
         let probabilities: Vec<&str> = reading.probability.as_deref().into_iter().collect();
         // Both are read whole, to find their rows.
         let (referred, predicted) = rayon::join(
-            || references.view(&[&reading.reference], &[]),
+            || {
+                let columns: Vec<&str> = reading.reference.as_deref().into_iter().collect();
+                let view = references.map(|file| file.view(&columns, &[]));
+                view.transpose()
+            },
             || predictions.view(&columns, &probabilities),
         );
-        let (referred, predicted) = (referred?, predicted?);
-        if referred.len() != predicted.len() {
+        let (referred, predicted) = (references.zip(referred?), predicted?);
+        if let Some((references, referred)) = &referred
+            && referred.len() != predicted.len()
+        {
             return Err(ScoreError::Counts {
                 predictions: predictions.name().to_owned(),
                 predicted: predicted.len(),
@@ -61,7 +67,7 @@ impl<'a> Pass<'a> {
         let classes = match reading.family {
             Family::Classes => Classes::find(
                 reading,
-                (references, &referred),
+                referred.as_ref().map(|(_, view)| view),
                 (predictions, &predicted),
                 labels.as_deref(),
                 &mut notes,
@@ -84,7 +90,7 @@ impl<'a> Pass<'a> {
         Ok(Self {
             reading,
             width,
-            references: (references, referred),
+            references: referred,
             predictions: (predictions, predicted),
             output: OutputInfo {
                 kind: kind.name().to_owned(),
@@ -99,7 +105,7 @@ impl<'a> Pass<'a> {
 
     /// How many rows pair.
     pub fn rows(&self) -> usize {
-        self.references.1.len()
+        self.predictions.1.len()
     }
 
     /// What metrics are told of the values.
@@ -141,14 +147,13 @@ impl<'a> Pass<'a> {
 
     /// Predictions and references of rows.
     fn batch(&self, rows: Range<usize>) -> Result<(Values, Values), ScoreError> {
-        let blanks = self
-            .ignores_references
-            .then(|| blanks(self.kind, rows.len()));
-        let references = match blanks.flatten() {
-            Some(blanks) => blanks,
-            None => self.column(&self.references, rows.clone(), |record, into| {
-                self.push(record, &self.reading.reference, true, into)
-            })?,
+        let references = match (&self.references, &self.reading.reference) {
+            (Some(references), Some(column)) if !self.ignores_references => {
+                self.column(references, rows.clone(), |record, into| {
+                    self.push(record, column, true, into)
+                })?
+            }
+            _ => blanks(self.kind, rows.len()),
         };
         let mut scores = Vec::new();
         let mut predictions = self.column(&self.predictions, rows, |record, into| {
@@ -166,19 +171,18 @@ impl<'a> Pass<'a> {
         rows: Range<usize>,
         mut push: impl FnMut(&Record, &mut Values) -> Result<(), DataError>,
     ) -> Result<Values, ScoreError> {
-        let fault = |error| file.fault(error);
         let lines = self.kind == ValueKind::Text && self.width == 0;
         let mut into = Values::new(self.kind);
         let mut reader = view.reader();
         for row in rows {
-            if lines && let Some((number, text)) = reader.line(row).map_err(fault)? {
+            if lines && let Some((number, text)) = reader.line(row)? {
                 unbroken(file, row, number)?;
                 into.push_text(text);
                 continue;
             }
-            let record = reader.get(row).map_err(fault)?;
+            let record = reader.get(row)?;
             unbroken(file, row, record.at().number)?;
-            push(&record, &mut into).map_err(fault)?;
+            push(&record, &mut into)?;
         }
         Ok(into)
     }
@@ -306,18 +310,19 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// References that nobody looks at, of kinds that may be blank.
-fn blanks(kind: ValueKind, count: usize) -> Option<Values> {
+/// References that nobody looks at.
+fn blanks(kind: ValueKind, count: usize) -> Values {
     let mut blanks = Values::new(kind);
     for _ in 0..count {
         match kind {
             ValueKind::Text => blanks.push_text(""),
-            ValueKind::Tokens => blanks.push_ints(&[]),
             ValueKind::Numbers => blanks.push_numbers(&[]),
-            _ => return None,
+            ValueKind::Label => blanks.push_label(0),
+            ValueKind::Number => blanks.push_number(0.0),
+            _ => blanks.push_ints(&[]),
         }
     }
-    Some(blanks)
+    blanks
 }
 
 /// Lines that are no rows would pair those after them wrongly.

@@ -25,7 +25,7 @@ fn scores(metric: &str, references: (&str, &str), predictions: (&str, &str)) -> 
     registry.add_linked(plugin).expect("a manifest");
     let request = ScoreRequest {
         metrics: config::metrics("--metric", &[metric.to_owned()], &registry).expect("a metric"),
-        references: write(references),
+        references: Some(write(references)),
         predictions: vec![write(predictions)],
         columns: ColumnNames::default(),
         ..ScoreRequest::default()

@@ -40,7 +40,7 @@ fn found(
     });
     let request = ScoreRequest {
         metrics: config::metrics("--metric", &[metric.to_owned()], &registry).expect("a metric"),
-        references: write("ref.txt", RIGHT),
+        references: Some(write("ref.txt", RIGHT)),
         predictions: vec![write("hits.txt", HITS)],
         significance: Significance {
             resamples,

@@ -20,6 +20,7 @@ pub(crate) use self::positioned::PositionedFile;
 use self::reader::{RawRow, RowReader};
 use super::error::{DataError, Location, RowProblem};
 use super::format::{Encoding, Format};
+use super::source::SourceFile;
 use super::value::{Projection, Record};
 
 /// A text file with the places of its rows.
@@ -48,12 +49,11 @@ enum Parser {
 }
 
 impl TextFile {
-    /// Opens `path` and finds its rows, in one pass over the file.
+    /// Opens a file and finds its rows, in one pass over it.
     ///
     /// `longest`: the limit on a row, in bytes. `unpacked`: the folder for unpacked gzip files.
     pub(crate) fn open(
-        path: &Path,
-        gzip: bool,
+        source: &SourceFile,
         format: &Format,
         projection: &Projection,
         longest: u64,
@@ -66,13 +66,14 @@ impl TextFile {
                 .iter()
                 .find(|name| !known.contains(name))
             {
-                return Err(DataError::missing_column(path, missing, &known));
+                return Err(DataError::missing_column(&source.shown, missing, &known));
             }
         }
-        let file = match (format, gzip) {
+        let path = &source.path;
+        let file = match (format, source.gzip) {
             (Format::Squad, gzip) => squad::questions(path, gzip, unpacked)?,
             (_, true) => unpack::unpack(path, unpacked)?,
-            (_, false) => PositionedFile::open(path)?,
+            (_, false) => PositionedFile::open(path)?.shown_as(&source.shown),
         };
         let rows = Rows {
             file,
@@ -130,8 +131,7 @@ impl TextFile {
 
 /// The columns of the file's first row, without reading further. None for an empty jsonl file.
 pub(crate) fn columns(
-    path: &Path,
-    gzip: bool,
+    source: &SourceFile,
     format: &Format,
     longest: u64,
 ) -> Result<Vec<String>, DataError> {
@@ -144,9 +144,9 @@ pub(crate) fn columns(
     if *format == Format::Squad {
         return Ok(squad::COLUMNS.map(str::to_owned).to_vec());
     }
-    let file = match gzip {
-        true => unpack::unpack_start(path)?,
-        false => PositionedFile::open(path)?,
+    let file = match source.gzip {
+        true => unpack::unpack_start(&source.path)?,
+        false => PositionedFile::open(&source.path)?.shown_as(&source.shown),
     };
     let rows = Rows {
         file,
@@ -158,7 +158,7 @@ pub(crate) fn columns(
         Format::Jsonl { encoding } => {
             let Some(row) = reader.next_row(u64::MAX)? else {
                 return Err(DataError::NoRows {
-                    name: path.display().to_string(),
+                    name: source.shown.display().to_string(),
                 });
             };
             let line = row.line;
@@ -167,7 +167,7 @@ pub(crate) fn columns(
                 .and_then(|bytes| decode(bytes, *encoding))
                 .and_then(|text| jsonl::parse(&text, &Projection::All, &mut None));
             let at = Location {
-                path: path.into(),
+                path: source.shown.as_path().into(),
                 number: line,
                 is_line: true,
             };
@@ -286,7 +286,7 @@ impl Cursor<'_> {
 /// Bytes as text, borrowed where they are UTF-8.
 fn decode(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, RowProblem> {
     match encoding {
-        Encoding::Utf8 => std::str::from_utf8(bytes)
+        Encoding::Utf8 => simdutf8::compat::from_utf8(bytes)
             .map(Cow::Borrowed)
             .map_err(|error| RowProblem::Utf8 {
                 byte: error.valid_up_to() + 1,

@@ -49,6 +49,14 @@ impl PositionedFile {
         })
     }
 
+    /// The same file, shown to users as `path`.
+    pub(crate) fn shown_as(self, path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            ..self
+        }
+    }
+
     /// Size in bytes when opened.
     pub(crate) fn len(&self) -> u64 {
         self.len

@@ -1,0 +1,114 @@
+//! Inputs as files: what comes from elsewhere is kept as jsonl for as long as it is read, under the name that users
+//! know.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value as Json, json};
+use tempfile::NamedTempFile;
+use tenon_core::request::Inputs;
+
+use crate::services;
+
+/// What texts of the command line are called, with their number, in messages.
+const TEXTS: &str = "command line";
+/// What standard input is called, with the line, in messages.
+const STDIN: &str = "standard input";
+
+/// Files of inputs.
+pub struct InputFiles {
+    /// Where they are.
+    pub paths: Vec<PathBuf>,
+    /// What messages call them.
+    pub shown: Vec<PathBuf>,
+    /// Those that are no longer needed afterwards.
+    kept: Vec<NamedTempFile>,
+}
+
+impl InputFiles {
+    /// Inputs of a request; those that are texts stand in `column`.
+    ///
+    /// # Errors
+    /// They cannot be read, or not be kept.
+    pub fn of(inputs: &Inputs, column: &str) -> Result<Self> {
+        let mut files = Self {
+            paths: Vec::new(),
+            shown: Vec::new(),
+            kept: Vec::new(),
+        };
+        match inputs {
+            Inputs::Files(paths) => {
+                files.paths.clone_from(paths);
+                files.shown.clone_from(paths);
+            }
+            Inputs::Texts(texts) => {
+                let lines = texts.iter().map(|text| Ok(line(column, text)));
+                files.keep(Path::new(TEXTS), lines)?;
+            }
+            Inputs::TextFiles(paths) => {
+                for path in paths {
+                    let open = || format!("reading {}", path.display());
+                    let file = BufReader::new(File::open(path).with_context(open)?);
+                    let lines = file.lines().map(|text| text.with_context(open));
+                    files.keep(path, lines.map(|text| Ok(line(column, &text?))))?;
+                }
+            }
+            Inputs::Stdin => {
+                let mut lines = stdin_lines(column).peekable();
+                if lines.peek().is_none() {
+                    bail!("standard input is empty");
+                }
+                files.keep(Path::new(STDIN), lines)?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Writes lines of jsonl to a file of their own.
+    fn keep(&mut self, shown: &Path, lines: impl Iterator<Item = Result<String>>) -> Result<()> {
+        const WRITING: &str = "writing the inputs to a temporary file";
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("tenon-inputs-").suffix(".jsonl");
+        let mut out = BufWriter::new(builder.tempfile().context(WRITING)?);
+        for line in lines {
+            writeln!(out, "{}", line?).context(WRITING)?;
+        }
+        let file = out.into_inner().map_err(|error| error.into_error());
+        let file = file.context(WRITING)?;
+        self.paths.push(file.path().to_owned());
+        self.shown.push(shown.to_owned());
+        self.kept.push(file);
+        Ok(())
+    }
+}
+
+/// A text as a line of jsonl.
+fn line(column: &str, text: &str) -> String {
+    json!({ column: text }).to_string()
+}
+
+/// Standard input: JSON objects, one a line, where the first line is one; else texts.
+fn stdin_lines(column: &str) -> impl Iterator<Item = Result<String>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        services::say("reading from the terminal: one input a line, Ctrl-D ends");
+    }
+    let mut objects = None;
+    stdin
+        .lock()
+        .lines()
+        .zip(1_u64..)
+        .map(move |(text, number)| {
+            let text = text.with_context(|| format!("reading line {number} of {STDIN}"))?;
+            let is_object = || {
+                text.trim_start().starts_with('{')
+                    && serde_json::from_str::<Map<String, Json>>(&text).is_ok()
+            };
+            match *objects.get_or_insert_with(is_object) {
+                true => Ok(text),
+                false => Ok(line(column, &text)),
+            }
+        })
+}
