@@ -69,7 +69,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "COLUMN")]
     prediction_column: Option<String>,
     /// Column of the references
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", requires = "references")]
     reference_column: Option<String>,
     /// Column of the probabilities: by class name, a list by class id, or one, that of class 1; of
     /// answers, that there is none
