@@ -252,13 +252,13 @@ pub fn bench(options: &Options) -> Result<()> {
         println!("\n{}", findings.text);
         let partly = *part == Part::Generation && !options.case.is_empty();
         let path = repository.join(PAGE);
+        let place = machine.place();
         if options.write && partly {
-            let place = machine.place();
             page::amend(&path, part.name(), &place, generation::KEYS, &findings.text)?;
         } else if options.write {
             let command = options.command(*part);
             let text = format!("{machine}:\n\n    {command}\n\n{}", findings.text);
-            page::write(&path, part.name(), &text)?;
+            page::write(&path, part.name(), &place, &text)?;
         }
         let name = part.name().to_owned() + if partly { "-cases" } else { "" };
         keep(&repository, &name, &machine, findings.json)?;

@@ -21,6 +21,7 @@ use tenon_plugin_api::host::Plugin;
 use tenon_plugin_api::model::Forward;
 
 use crate::checkpoint::{self, Checkpoints};
+use crate::contention;
 use crate::cuda;
 use crate::data::{Discovered, Splits};
 use crate::demonstrations;
@@ -53,6 +54,7 @@ pub fn run(request: &EngineRequest, linked: Vec<Plugin>) -> Result<i32> {
     if let Some(threads) = settings.run.threads {
         tch::set_num_threads(threads.max(1) as i32);
     }
+    contention::watch().context("starting a thread")?;
     let mut registry = Registry::scan(&request.plugins, &settings.plugins);
     for plugin in linked {
         registry.add_linked(plugin)?;

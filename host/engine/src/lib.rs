@@ -10,6 +10,7 @@
 mod allocator;
 mod checkpoint;
 mod commands;
+mod contention;
 mod cuda;
 mod data;
 mod demonstrations;

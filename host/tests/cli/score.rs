@@ -253,6 +253,7 @@ fn references_that_no_metric_looks_at() {
         place.tenon("score -m distinct -m text-match -r ref.txt pred.txt"),
         place.tenon("score -m distinct -m repetition,n=2 pred.txt"),
         place.tenon("score -m distinct -m text-match pred.txt"),
+        place.tenon("score -m distinct --reference-column text pred.txt"),
     ];
     assert_snapshot!(shown(&calls));
 }

@@ -1,6 +1,7 @@
 // oneDNN's matrix product with fused bias, an operator of libtorch that its C++ API does not name.
 // `src/bridge.rs` is the only user of this file.
 
+#include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
@@ -37,6 +38,8 @@ const std::optional<c10::TypedOperatorHandle<Signature>>& linear_pointwise() {
 }  // namespace
 
 extern "C" {
+
+int tenon_nn_has_mkl() { return at::hasMKL() ? 1 : 0; }
 
 int tenon_nn_has_onednn() { return linear_pointwise().has_value() ? 1 : 0; }
 

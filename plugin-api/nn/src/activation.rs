@@ -1,12 +1,14 @@
 //! Activation functions by the names that Hugging Face configurations use.
 
-mod gated;
+mod kernel;
 
 use tch::{TchError, Tensor};
 use tenon_plugin_api::Options;
 
 use crate::attention::is_fusable;
 use crate::bridge::{Incoming, needs_grad, record};
+
+use self::kernel::Curve;
 
 /// The activation function of a feed-forward layer, as `hidden_act` and its like name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Options)]
@@ -66,6 +68,11 @@ impl Activation {
     /// # Errors
     /// Those of libtorch.
     pub fn forward(self, x: &Tensor) -> Result<Tensor, TchError> {
+        if let Some(curve) = self.curve()
+            && is_fusable(x)
+        {
+            return fused(curve, x);
+        }
         match self {
             Self::Gelu | Self::GeluPython => x.f_gelu("none"),
             Self::Gelu10 => x.f_gelu("none")?.f_clamp(-10.0, 10.0),
@@ -94,24 +101,64 @@ impl Activation {
     /// # Errors
     /// Shapes that do not fit, and those of libtorch.
     pub fn gated(self, gate: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
-        let silu = matches!(self, Self::Silu | Self::Swish);
-        if silu && gate.size() == x.size() && is_fusable(gate) && is_fusable(x) {
-            return fused(gate, x);
+        if let Some(curve) = self.curve()
+            && gate.size() == x.size()
+            && is_fusable(gate)
+            && is_fusable(x)
+        {
+            return fused_gated(curve, gate, x);
         }
         self.forward(gate)?.f_mul(x)
     }
+
+    /// The function as `x·σ(ax + bx³)`, where it is one: `(1 + tanh(t))/2` is `σ(2t)`.
+    fn curve(self) -> Option<Curve> {
+        let (a, b) = match self {
+            Self::GeluNew
+            | Self::GeluPytorchTanh
+            | Self::GeluPythonTanh
+            | Self::GeluFast
+            | Self::GeluAccurate => {
+                let a = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+                (a, 0.044_715 * a)
+            }
+            Self::QuickGelu => (1.702, 0.0),
+            Self::Silu | Self::Swish => (1.0, 0.0),
+            _ => return None,
+        };
+        Some(Curve {
+            a: a as f32,
+            b: b as f32,
+        })
+    }
 }
 
-/// `silu(gate)·x` in one pass.
-fn fused(gate: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
+/// The curve of `x`, in one pass.
+fn fused(curve: Curve, x: &Tensor) -> Result<Tensor, TchError> {
+    let recorded = needs_grad(&[x]);
+    let saved = x.detach().f_contiguous()?;
+    let output = kernel::forward(curve, &saved)?;
+    if !recorded {
+        return Ok(output);
+    }
+    record(&[x], output, move |Incoming { gradient, .. }| {
+        let by_x = kernel::backward(curve, &gradient.f_contiguous()?, &saved)?;
+        Ok(vec![Some(by_x)])
+    })
+}
+
+/// The curve of `gate` times `x`, in one pass.
+fn fused_gated(curve: Curve, gate: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
     let recorded = needs_grad(&[gate, x]);
     let saved_gate = gate.detach().f_contiguous()?;
     let saved_x = x.detach().f_contiguous()?;
-    let output = gated::forward(&saved_gate, &saved_x)?;
+    let output = kernel::gated_forward(curve, &saved_gate, &saved_x)?;
     if !recorded {
         return Ok(output);
     }
     record(&[gate, x], output, move |Incoming { gradient, .. }| {
-        gated::backward(&gradient.f_contiguous()?, &saved_gate, &saved_x)
+        let gradient = gradient.f_contiguous()?;
+        let gradients = kernel::gated_backward(curve, &gradient, &saved_gate, &saved_x)?;
+        Ok(gradients.map(Some).into())
     })
 }

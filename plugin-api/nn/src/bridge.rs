@@ -34,6 +34,7 @@ unsafe extern "C" {
         free_message: unsafe extern "C" fn(*mut c_char),
     ) -> i32;
     fn tenon_nn_parallel_for(count: i64, grain: i64, range: RangeFn, closure: *mut c_void);
+    fn tenon_nn_has_mkl() -> i32;
     fn tenon_nn_has_onednn() -> i32;
     fn tenon_nn_onednn_linear(
         x: *const c_void,
@@ -95,6 +96,12 @@ pub fn record(
         ));
     }
     Ok(output)
+}
+
+/// Whether libtorch has MKL.
+pub(crate) fn has_mkl() -> bool {
+    // SAFETY: no arguments.
+    unsafe { tenon_nn_has_mkl() != 0 }
 }
 
 /// Whether libtorch has oneDNN's linear layer.

@@ -358,15 +358,24 @@ fn rotary_positions_equal_libtorch() {
 }
 
 #[test]
-fn gated_activations_equal_libtorch() {
-    for activation in [Activation::Silu, Activation::GeluNew, Activation::Relu] {
+fn activations_equal_libtorch_alone_and_as_gates() {
+    use Activation::{GeluNew, QuickGelu, Relu, Silu};
+
+    for activation in [Silu, GeluNew, QuickGelu, Relu] {
         let inputs = [random(&[70, 40]) * 9.0, random(&[70, 40])];
         check(&inputs, |x| activation.gated(&x[0], &x[1]).expect("gated"));
+        check(&inputs[..1], |x| activation.forward(&x[0].tr()).expect("y"));
+        for far in [
+            [-200.0_f32, -88.0, 0.0, 88.0, 200.0],
+            [-3e38, -1e20, 0.0, 1e20, 3e38],
+        ] {
+            check(&[Tensor::from_slice(&far)], |x| {
+                activation.forward(&x[0]).expect("y")
+            });
+        }
+        let nan = activation
+            .forward(&Tensor::from_slice(&[f32::NAN]))
+            .expect("y");
+        assert!(nan.double_value(&[0]).is_nan());
     }
-    let far = Tensor::from_slice(&[-200.0_f32, -88.0, 0.0, 88.0, 200.0]);
-    let gated = Activation::Silu
-        .gated(&far, &far.ones_like())
-        .expect("gated");
-    let expected = far.to_kind(Kind::Double).silu();
-    close("far from 0", &gated, &expected);
 }

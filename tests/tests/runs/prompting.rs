@@ -220,6 +220,13 @@ fn without_training_data() {
         code == Some(1) && said.contains("standard input:2: no column `text`"),
         "{code:?} {said}"
     );
+    let more = settings(&[
+        words[1],
+        words[2],
+        ("prompt.template", "\"{{ text }} {{ mood }}:{{ answer }}\""),
+    ]);
+    let said = desk.fail(1, &["predict", &more, "--pretrained", "ab", "cd"]);
+    assert!(said.contains("command line:1: no column `mood`"), "{said}");
 
     let shots = [
         ("prompt.template", "\"{{ text }}:{{ answer }}\""),

@@ -69,7 +69,7 @@ fn train(options: &Options, built: &Built, program: &'static str) -> Result<Run>
     let busy_cores_before = busy_cores();
     let mut command = ours::training(built, program, options, 0);
     // `tenon` sets these before it opens libtorch, which a program that is linked to it cannot.
-    command.env("GOMP_SPINCOUNT", "5000");
+    command.env("GOMP_SPINCOUNT", "100000");
     command.env("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64");
     let before = children_seconds();
     let summary = ours::summary(&mut command, program)?;

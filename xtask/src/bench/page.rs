@@ -1,5 +1,5 @@
 //! `docs/benchmarks.md`: what a part measured stands between `<!-- bench: PART -->` and
-//! `<!-- bench: end -->`.
+//! `<!-- bench: end -->`, machine by machine, each after a line `DATE: MACHINE:`.
 
 use std::fs;
 use std::path::Path;
@@ -8,34 +8,81 @@ use anyhow::{Context, Result, ensure};
 
 const END: &str = "<!-- bench: end -->";
 
-/// Puts the figures of `part` into the page at `path`.
+/// Puts the figures of `part` into the page at `path`, in place of those of the same machine, `place`, or below those of
+/// others. `text` begins with the line of the machine.
 ///
 /// # Errors
 /// The page has no place for the part, or cannot be written.
-pub fn write(path: &Path, part: &str, text: &str) -> Result<()> {
-    let shown = path.display();
-    let page = fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
-    let page = replaced(&page, part, text).with_context(|| shown.to_string())?;
-    fs::write(path, page).with_context(|| format!("writing {shown}"))
+pub fn write(path: &Path, part: &str, place: &str, text: &str) -> Result<()> {
+    edit(path, part, |old| {
+        let mut texts = by_machine(old);
+        match texts.iter_mut().find(|old| is_of(old, place)) {
+            Some(old) => *old = text,
+            None => texts.push(text),
+        }
+        Ok(together(&texts))
+    })
 }
 
-/// Puts rows of `table` into the table of `part`, in place of those with the same first `keys`
-/// cells, or below them all. The figures there must be of the machine `place`, too.
+/// Puts rows of `table` into the table of `part` and the machine `place`, in place of those with the same first `keys`
+/// cells, or below them all.
 ///
 /// # Errors
 /// The page has no such table, or cannot be written.
 pub fn amend(path: &Path, part: &str, place: &str, keys: usize, table: &str) -> Result<()> {
-    let shown = path.display();
-    let page = fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
-    let (_, old, _) = split(&page, part).with_context(|| shown.to_string())?;
-    let text = amended(old, place, keys, table)
-        .with_context(|| format!("{shown}: measure all of {part} at once"))?;
-    let page = replaced(&page, part, &text)?;
-    fs::write(path, page).with_context(|| format!("writing {shown}"))
+    edit(path, part, |old| {
+        let mut texts = by_machine(old);
+        let of_place = texts.iter_mut().find(|old| is_of(old, place));
+        let all_at_once = || format!("measure all of {part} at once");
+        let old = of_place.with_context(|| format!("no figures there are of {place}"));
+        let old = old.with_context(all_at_once)?;
+        let text = amended(old, keys, table).with_context(all_at_once)?;
+        *old = &text;
+        Ok(together(&texts))
+    })
 }
 
-fn amended(old: &str, place: &str, keys: usize, table: &str) -> Result<String> {
-    ensure!(old.contains(place), "the figures there are not of {place}");
+/// Replaces a part of the page.
+fn edit(path: &Path, part: &str, new: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+    let shown = path.display();
+    let page = fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
+    let (before, old, after) = split(&page, part).with_context(|| shown.to_string())?;
+    let new = new(old).with_context(|| shown.to_string())?;
+    fs::write(path, format!("{before}\n\n{new}\n\n{after}"))
+        .with_context(|| format!("writing {shown}"))
+}
+
+/// The texts of a part, each from the line of its machine.
+fn by_machine(part: &str) -> Vec<&str> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for line in part.split_inclusive('\n') {
+        if line.trim_end().ends_with(':') && line.contains(" cores of ") {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).copied().chain([part.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(&from, to)| &part[from..to])
+        .collect()
+}
+
+fn is_of(text: &str, place: &str) -> bool {
+    let machine = text.lines().next().unwrap_or_default();
+    machine
+        .strip_suffix(':')
+        .is_some_and(|machine| machine.ends_with(&format!(": {place}")))
+}
+
+fn together(texts: &[&str]) -> String {
+    let texts: Vec<&str> = texts.iter().map(|text| text.trim()).collect();
+    texts.join("\n\n")
+}
+
+fn amended(old: &str, keys: usize, table: &str) -> Result<String> {
     let is_row = |line: &&str| line.starts_with('|');
     let key = |line: &str| -> Vec<String> {
         let cells = line.split('|').skip(1).take(keys);
@@ -67,11 +114,6 @@ fn amended(old: &str, place: &str, keys: usize, table: &str) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-fn replaced(page: &str, part: &str, text: &str) -> Result<String> {
-    let (before, _, after) = split(page, part)?;
-    Ok(format!("{before}\n\n{}\n\n{after}", text.trim()))
-}
-
 /// The page up to the part's first line with it, the part, and its last line with the rest.
 fn split<'a>(page: &'a str, part: &str) -> Result<(&'a str, &'a str, &'a str)> {
     let start = format!("<!-- bench: {part} -->");
@@ -90,12 +132,25 @@ mod tests {
     use crate::bench::Part;
 
     #[test]
-    fn only_the_part_is_replaced() {
-        let page = "a\n<!-- bench: x -->\nold\n<!-- bench: end -->\nb\n<!-- bench: y -->\n<!-- bench: end -->\n";
-        let expected = "a\n<!-- bench: x -->\n\nnew\n\n<!-- bench: end -->\nb\n<!-- bench: y -->\n<!-- bench: end -->\n";
-        assert_eq!(replaced(page, "x", "new\n").expect("a place"), expected);
-        let error = replaced(page, "z", "new").expect_err("no place");
-        assert_eq!(error.to_string(), "has no line <!-- bench: z -->");
+    fn figures_of_the_same_machine_are_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("page.md");
+        fs::write(&path, "a\n<!-- bench: x -->\n<!-- bench: end -->\nb\n").expect("a page");
+        let put = |place: &str, figures: &str| {
+            let text = format!("today: {place}:\n\n{figures}\n");
+            write(&path, "x", place, &text).expect("a place");
+            fs::read_to_string(&path).expect("the page")
+        };
+        put("2 cores of A", "old");
+        put("2 cores of B", "other");
+        let expected = "a\n<!-- bench: x -->\n\ntoday: 2 cores of A:\n\nnew\n\n\
+                        today: 2 cores of B:\n\nother\n\n<!-- bench: end -->\nb\n";
+        assert_eq!(put("2 cores of A", "new"), expected);
+        let error = write(&path, "z", "", "new").expect_err("no place");
+        assert_eq!(
+            error.root_cause().to_string(),
+            "has no line <!-- bench: z -->"
+        );
     }
 
     #[test]
@@ -105,21 +160,18 @@ mod tests {
         let table = "| a | b | x |\n| --- | --- | ---: |\n| two | p | 4 |\n| one | q | 3 |\n";
         let expected = "today: 2 cores:\n\n    command\n\n| a | b | x |\n| --- | --- | ---: |\n\
                         | one | p | 1 |\n| one | q | 3 |\n| two | p | 4 |\n\nmore";
-        let found = amended(old, "2 cores", 2, table).expect("a table");
-        assert_eq!(found, expected);
-        for (place, table, problem) in [
-            ("4 cores", table, "the figures there are not of 4 cores"),
+        assert_eq!(amended(old, 2, table).expect("a table"), expected);
+        for (old, table, problem) in [
             (
-                "2 cores",
+                old,
                 "| a | y |\n| --- | --- |\n",
                 "the table there has other columns",
             ),
+            ("2 cores", table, "there is no table yet"),
         ] {
-            let error = amended(old, place, 2, table).expect_err(problem);
+            let error = amended(old, 2, table).expect_err(problem);
             assert_eq!(error.to_string(), problem);
         }
-        let error = amended("2 cores", "2 cores", 2, table).expect_err("nothing there");
-        assert_eq!(error.to_string(), "there is no table yet");
     }
 
     #[test]
@@ -127,7 +179,7 @@ mod tests {
         let path = crate::cargo::repository().join("docs/benchmarks.md");
         let page = fs::read_to_string(path).expect("the page");
         for part in Part::value_variants() {
-            replaced(&page, part.name(), "").expect("a place");
+            split(&page, part.name()).expect("a place");
         }
     }
 }

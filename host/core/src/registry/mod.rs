@@ -26,7 +26,8 @@ pub use entry::{Entry, LIBTORCH};
 pub use lookup::explain;
 pub use manifest::{ApiVersion, Component, Manifest};
 pub use open::{
-    Engine, EngineError, Opened, TIMEOUT_VARIABLE, end_on_broken_pipe, leave, open_part_of_libtorch,
+    ADAPTED_WAITING, Engine, EngineError, Opened, TIMEOUT_VARIABLE, end_on_broken_pipe, leave,
+    open_part_of_libtorch,
 };
 pub use pins::{Change, Pin, Pins, PinsError, used};
 pub use problem::{PluginError, Problem};

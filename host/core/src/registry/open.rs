@@ -255,18 +255,25 @@ impl Engine {
     }
 }
 
+/// How often OpenMP's threads turn in a loop before they sleep, where the engine watches whether others want the
+/// processors (its `contention`): the variable and its value.
+pub const ADAPTED_WAITING: (&str, &str) = ("GOMP_SPINCOUNT", "100000");
+
+/// Turns of that loop where the system does not tell whether others do: between what is best on idle processors and
+/// what is on busy ones.
+const FIXED_WAITING: &str = "5000";
+
 /// Settings of the libraries inside libtorch, unless the user made them: each reads its own when it
 /// is loaded, with the engine.
 ///
-/// GNU OpenMP spins for milliseconds at every barrier. On cores that another process uses too, each
-/// such wait costs a time slice: training on two busy cores ran at half the speed. Where waking a
-/// thread takes long, as on an Intel Xeon's virtual processors, it must not sleep too soon either:
-/// a small model wrote 1.8 times as fast with 5000 turns of the loop as with 1000, and 20 000 added
-/// a tenth. oneDNN keeps the kernels of the last 1024 shapes, some hundred MiB where
-/// the number of tokens varies; with the last 64 it is as fast.
+/// oneDNN keeps the kernels of the last 1024 shapes, some hundred MiB where the number of tokens varies; with the last
+/// 64 it is as fast.
 fn settle_libraries() {
+    let (spin_count, adapted) = ADAPTED_WAITING;
+    let told = Path::new("/proc/self/schedstat").exists();
+    let turns = if told { adapted } else { FIXED_WAITING };
     for (name, value, instead_of) in [
-        ("GOMP_SPINCOUNT", "5000", "OMP_WAIT_POLICY"),
+        (spin_count, turns, "OMP_WAIT_POLICY"),
         (
             "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
             "64",
