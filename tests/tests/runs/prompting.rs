@@ -220,13 +220,6 @@ fn without_training_data() {
         code == Some(1) && said.contains("standard input:2: no column `text`"),
         "{code:?} {said}"
     );
-    let more = settings(&[
-        words[1],
-        words[2],
-        ("prompt.template", "\"{{ text }} {{ mood }}:{{ answer }}\""),
-    ]);
-    let said = desk.fail(1, &["predict", &more, "--pretrained", "ab", "cd"]);
-    assert!(said.contains("command line:1: no column `mood`"), "{said}");
 
     let shots = [
         ("prompt.template", "\"{{ text }}:{{ answer }}\""),
@@ -243,6 +236,23 @@ fn without_training_data() {
         said.contains("data.validation is a part of data.train"),
         "{said}"
     );
+}
+
+/// A text of the command line is one column, and messages call it by its number.
+#[test]
+fn a_column_that_a_text_does_not_bring() {
+    let desk = desk();
+    let settings = [
+        ("tokenizer.path", "\"tokenizer.json\""),
+        ("data.validation", ""),
+        ("peft", ""),
+        ("metrics", ""),
+        ("train.select_best", ""),
+        ("task.prompt", "\"{{ text }} {{ mood }}:\""),
+    ];
+    let file = desk.run_file("greedy", &[&GPT2[..], &WRITING, &settings].concat());
+    let said = desk.fail(1, &["predict", &file, "--pretrained", "ab", "cd"]);
+    assert!(said.contains("command line:1: no column `text`"), "{said}");
 }
 
 #[test]
