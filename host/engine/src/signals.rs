@@ -5,12 +5,16 @@
 //! them, and the product then writes where it should not (libtorch 2.11; the heap is damaged, and what should have
 //! been saved is lost).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tenon_core::request::exit;
+
+/// For how long after the first signal others are the same wish: `timeout` signals the program and then its group.
+const SAME: Duration = Duration::from_millis(300);
 
 /// Has the first of these signals set `interrupted`, and the next one end the process at once. To be called before
 /// threads are started that compute: they take over which signals are not for them.
@@ -18,8 +22,10 @@ use tenon_core::request::exit;
 /// # Errors
 /// The system refuses a handler or a thread.
 pub fn watch(interrupted: Arc<AtomicBool>) -> Result<()> {
+    let first = OnceLock::new();
     take(move || {
-        if interrupted.swap(true, Ordering::Relaxed) {
+        interrupted.store(true, Ordering::Relaxed);
+        if first.get_or_init(Instant::now).elapsed() > SAME {
             signal_hook::low_level::exit(exit::INTERRUPTED);
         }
     })

@@ -26,6 +26,8 @@ fn it_saves_and_says_how_to_go_on() {
         let command = desk.command(&["train", &file, "--set", &elsewhere]);
         let mut running = Running::start(command, &run);
         assert!(running.reach(Moment::Lines(5)));
+        // `timeout` signals twice: the program, then its group.
+        running.signal(signal);
         running.signal(signal);
         let outcome = running.end();
         let stderr = desk.shown(&outcome.stderr);
@@ -49,7 +51,7 @@ fn it_saves_and_says_how_to_go_on() {
 fn a_second_one_ends_it_at_once() {
     let desk = Desk::new();
     let changes = [
-        ("data.train", many_rows(&desk, 20)),
+        ("data.train", many_rows(&desk, 60)),
         ("data.validation", ""),
         ("train.eval_every", ""),
         ("train.select_best", ""),
@@ -62,7 +64,8 @@ fn a_second_one_ends_it_at_once() {
     // Its log is made, so the step has begun or is about to.
     running.until(|| run.join("metrics.jsonl").is_file());
     running.signal("INT");
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // Sooner it would be the same wish.
+    std::thread::sleep(std::time::Duration::from_millis(400));
     running.signal("INT");
     let outcome = running.end();
     assert_eq!(outcome.code, Some(130), "{}", outcome.stderr);
