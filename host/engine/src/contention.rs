@@ -71,8 +71,13 @@ impl Watch {
     fn look(&mut self, kept: f64) {
         self.quiet = if kept < QUIET { self.quiet + 1 } else { 0 };
         if kept > CONTENDED && self.idle.is_none() {
-            self.idle = IdleThreads::new().ok();
-            tracing::debug!("processors are contended: threads sleep sooner");
+            match IdleThreads::new() {
+                Ok(idle) => {
+                    tracing::debug!("processors are contended: threads sleep sooner");
+                    self.idle = Some(idle);
+                }
+                Err(error) => tracing::debug!("processors are contended, but {error}"),
+            }
         } else if self.quiet >= QUIET_PERIODS && self.idle.take().is_some() {
             tracing::debug!("processors are free: threads wait longer before they sleep");
         }

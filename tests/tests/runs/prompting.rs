@@ -58,6 +58,15 @@ const WRITING: [(&str, &str); 5] = [
 const LABELLING: [(&str, &str); 2] = [("task.text", ""), ("task.label", "\"label\"")];
 
 /// What differs from one question to the next.
+/// What a run file needs not have that is not trained with.
+const UNTRAINED: [(&str, &str); 5] = [
+    ("tokenizer.path", "\"tokenizer.json\""),
+    ("data.validation", ""),
+    ("peft", ""),
+    ("metrics", ""),
+    ("train.select_best", ""),
+];
+
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
 /// What a model answers: its loss, and its predictions.
@@ -164,15 +173,8 @@ fn a_decoder_is_shown_which_label_to_choose() {
 fn without_training_data() {
     let desk = desk();
     let settings = |more: Settings<'_>| {
-        let common = [
-            ("tokenizer.path", "\"tokenizer.json\""),
-            ("data.train", ""),
-            ("data.validation", ""),
-            ("metrics", ""),
-            ("peft", ""),
-            ("train.select_best", ""),
-        ];
-        let all = [&GPT2[..], &LABELLING, &common, more].concat();
+        let no_data = [("data.train", "")];
+        let all = [&GPT2[..], &LABELLING, &UNTRAINED, &no_data, more].concat();
         desk.run_file("bare", &all)
     };
     let file = settings(&[("prompt.template", "\"{{ text }}:{{ answer }}\"")]);
@@ -242,15 +244,9 @@ fn without_training_data() {
 #[test]
 fn a_column_that_a_text_does_not_bring() {
     let desk = desk();
-    let settings = [
-        ("tokenizer.path", "\"tokenizer.json\""),
-        ("data.validation", ""),
-        ("peft", ""),
-        ("metrics", ""),
-        ("train.select_best", ""),
-        ("task.prompt", "\"{{ text }} {{ mood }}:\""),
-    ];
-    let file = desk.run_file("greedy", &[&GPT2[..], &WRITING, &settings].concat());
+    let prompt = [("task.prompt", "\"{{ text }} {{ mood }}:\"")];
+    let settings = [&GPT2[..], &WRITING, &UNTRAINED, &prompt].concat();
+    let file = desk.run_file("greedy", &settings);
     let said = desk.fail(1, &["predict", &file, "--pretrained", "ab", "cd"]);
     assert!(said.contains("command line:1: no column `text`"), "{said}");
 }
@@ -258,16 +254,9 @@ fn a_column_that_a_text_does_not_bring() {
 #[test]
 fn more_examples_than_there_are() {
     let desk = desk();
-    let shots = [
-        ("tokenizer.path", "\"tokenizer.json\""),
-        ("data.validation", ""),
-        ("peft", ""),
-        ("metrics", ""),
-        ("train.select_best", ""),
-        ("task.prompt", "\"{{ text }}:\""),
-        ("prompt.shots", "3"),
-    ];
-    let file = desk.run_file("greedy", &[&GPT2[..], &WRITING, &shots].concat());
+    let shots = [("task.prompt", "\"{{ text }}:\""), ("prompt.shots", "3")];
+    let settings = [&GPT2[..], &WRITING, &UNTRAINED, &shots].concat();
+    let file = desk.run_file("greedy", &settings);
     let said = desk.fail(1, &["evaluate", &file, "--pretrained"]);
     assert!(said.contains("only 2 examples to draw 3 from"), "{said}");
     // Nothing is trained of prompts, which is said before anything is loaded.
