@@ -31,6 +31,11 @@ fn measure() -> Result<()> {
     })?;
     println!("reading memory: {:.1} GB/s", MEMORY as f64 / seconds / 1e9);
     for (depth, width) in [
+        (192, 50257),
+        (512, 32000),
+        (512, 2048),
+        (2048, 512),
+        (512, 512),
         (768, 50257),
         (768, 3072),
         (3072, 768),
@@ -44,7 +49,7 @@ fn measure() -> Result<()> {
             .collect();
         let turned: Vec<Tensor> = weights.iter().map(|w| w.tr().contiguous()).collect();
         let bias = Tensor::randn([width], (Kind::Float, Device::Cpu));
-        for rows in [1, 2, 4, 8, 16] {
+        for rows in [1, 4, 16, 32, 64] {
             let x = Tensor::randn([rows, depth], (Kind::Float, Device::Cpu));
             let (linears, convs) = layers(&weights, &turned, &bias);
             let time = |f: &dyn Fn(usize) -> Result<Tensor>| -> Result<f64> {

@@ -12,7 +12,7 @@ use crate::matmul::Vector;
 use crate::simd::{dispatch, isa};
 
 /// The most rows that are few.
-pub(crate) const ROWS: i64 = 16;
+pub(crate) const ROWS: i64 = 32;
 
 /// Multiplications for which a second thread is woken.
 const GRAIN: usize = 1 << 15;
@@ -158,111 +158,147 @@ fn along_columns_body<const ISA: u8>(job: &Job, begin: usize, end: usize) {
     }
 }
 
-/// Rows that a tile holds.
+/// Rows, and columns of dots, that a tile holds.
 const TILE: usize = 4;
-/// Tiles of rows.
-const TILES: usize = ROWS as usize / TILE;
 
-/// Calls `$tile` with the number of rows of a tile that are there as a constant.
-macro_rules! rows {
-    ($rows:expr, $tile:ident::<$vector:ty, _, $columns:tt>($($argument:expr),*)) => {
-        match $rows {
-            1 => $tile::<$vector, 1, $columns>($($argument),*),
-            2 => $tile::<$vector, 2, $columns>($($argument),*),
-            3 => $tile::<$vector, 3, $columns>($($argument),*),
-            _ => $tile::<$vector, TILE, $columns>($($argument),*),
-        }
-    };
-}
+/// Rows whose elements stay in the nearest cache, [`PIECE`] of each.
+const GROUP: usize = 16;
 
-/// Each column of the result is a row of the weight times the rows of `x`, four of both at a time. With many rows
-/// the weight is taken in pieces that stay near while one tile after the other needs them.
+/// Tiles of a group.
+const TILES: usize = GROUP / TILE;
+
+/// Elements of a row that stay near.
+const PIECE: usize = 512;
+
+/// Columns that stay in the second nearest cache while one group of rows after the other needs them.
+const BLOCK: usize = 32;
+
+/// Each column of the result is a row of the weight times the rows of `x`.
 ///
 /// # Safety
 /// `begin..end` are columns of the result, and the function has the instructions of `V`.
 #[inline(always)]
 unsafe fn dots<V: Vector>(job: &Job, begin: usize, end: usize) {
-    /// Elements of a row that stay near.
-    const PIECE: usize = 512;
+    for block in (begin..end).step_by(BLOCK) {
+        for group in (0..job.rows).step_by(GROUP) {
+            let rows = [group, job.rows.min(group + GROUP)];
+            for column in (block..end.min(block + BLOCK)).step_by(TILE) {
+                // SAFETY: the caller's.
+                unsafe { dots_of::<V>(job, rows, column, end) }
+            }
+        }
+    }
+}
+
+/// Four columns of the result and at most [`GROUP`] rows, four of both at a time. With many rows the weight is taken in
+/// pieces that stay near while one tile after the other needs them.
+///
+/// # Safety
+/// As [`dots`].
+#[inline(always)]
+unsafe fn dots_of<V: Vector>(job: &Job, [first, last]: [usize; 2], column: usize, end: usize) {
     let whole = job.depth / V::WIDTH * V::WIDTH;
-    let piece = if job.rows > TILE { PIECE } else { whole.max(1) };
-    let mut column = begin;
+    // at the end the last column stands in for those that are missing
+    let columns = std::array::from_fn(|c| (column + c).min(end - 1));
     // SAFETY: the caller's.
     unsafe {
-        while column + 4 <= end {
-            let mut sums = [const { std::mem::MaybeUninit::<[[V; 4]; TILE]>::uninit() }; TILES];
-            let tiles = job.rows.div_ceil(TILE);
-            for sums in &mut sums[..tiles] {
-                sums.write([[V::splat(0.0); 4]; TILE]);
+        let none = [[V::splat(0.0); TILE]; TILE];
+        if whole <= PIECE || last - first <= TILE {
+            for row in (first..last).step_by(TILE) {
+                let range = [0, whole];
+                let tile = dot_tiles::<V>(job, [row, last], columns, range, none);
+                job.put_dots([row, last], [column, end], whole, V::sums(tile));
             }
-            for from in (0..whole).step_by(piece) {
-                let range = [from, (from + piece).min(whole)];
-                for (tile, sums) in sums[..tiles].iter_mut().enumerate() {
-                    let (row, sums) = (tile * TILE, sums.assume_init_mut());
-                    rows!(
-                        job.rows - row,
-                        dot_tile::<V, _, 4>(job, row, column, range, sums)
-                    );
-                }
-            }
-            for row in 0..job.rows {
-                let sums = sums[row / TILE].assume_init_ref()[row % TILE];
-                for (c, sum) in sums.into_iter().enumerate() {
-                    job.put_dot(row, column + c, whole, sum.sum());
-                }
-            }
-            column += 4;
+            return;
         }
-        for column in column..end {
-            for row in 0..job.rows {
-                let mut sums = [[V::splat(0.0); 1]; TILE];
-                dot_tile::<V, 1, 1>(job, row, column, [0, whole], &mut sums);
-                job.put_dot(row, column, whole, sums[0][0].sum());
+        let mut tiles = [none; TILES];
+        for from in (0..whole).step_by(PIECE) {
+            let range = [from, (from + PIECE).min(whole)];
+            for (row, tile) in (first..last).step_by(TILE).zip(&mut tiles) {
+                *tile = dot_tiles::<V>(job, [row, last], columns, range, *tile);
             }
+        }
+        for (row, tile) in (first..last).step_by(TILE).zip(tiles) {
+            job.put_dots([row, last], [column, end], whole, V::sums(tile));
         }
     }
 }
 
 impl Job {
-    /// Puts a product whose first `whole` elements are summed up into its place.
+    /// Puts products whose first `whole` elements are summed up into their places, as far as there are rows and columns.
     ///
     /// # Safety
-    /// Row and column are of the result, and the weight is `[width, depth]`.
+    /// The first of them are of the result, and the weight is `[width, depth]`.
     #[inline(always)]
-    unsafe fn put_dot(&self, row: usize, column: usize, whole: usize, mut sum: f32) {
-        // SAFETY: the caller's.
-        unsafe {
-            let x = self.x.add(row * self.x_stride);
-            let weight = self.weight.add(column * self.stride);
-            for at in whole..self.depth {
-                sum += *x.add(at) * *weight.add(at);
+    unsafe fn put_dots(
+        &self,
+        [row, last]: [usize; 2],
+        [column, end]: [usize; 2],
+        whole: usize,
+        mut sums: [[f32; TILE]; TILE],
+    ) {
+        let there = TILE.min(end - column);
+        for (row, sums) in (row..last).zip(&mut sums) {
+            // SAFETY: the caller's.
+            unsafe {
+                let x = self.x.add(row * self.x_stride);
+                for (column, sum) in (column..end).zip(sums.iter_mut()) {
+                    let weight = self.weight.add(column * self.stride);
+                    for at in whole..self.depth {
+                        *sum += *x.add(at) * *weight.add(at);
+                    }
+                    *sum += self.bias(column);
+                }
+                let out = self.out.add(row * self.width + column);
+                std::ptr::copy_nonoverlapping(sums.as_ptr(), out, there);
             }
-            *self.out.add(row * self.width + column) = sum + self.bias(column);
         }
     }
 }
 
-/// Adds the products of elements `from..to` of `R` rows and `C` rows of the weight to their sums.
+/// Adds the products of elements `from..to` of rows `row..last`, four at most, and four rows of the weight to their
+/// sums.
 ///
 /// # Safety
 /// These exist, the elements fill vectors, and the function has the instructions of `V`.
 #[inline(always)]
-unsafe fn dot_tile<V: Vector, const R: usize, const C: usize>(
+unsafe fn dot_tiles<V: Vector>(
+    job: &Job,
+    [row, last]: [usize; 2],
+    columns: [usize; TILE],
+    range: [usize; 2],
+    sums: [[V; TILE]; TILE],
+) -> [[V; TILE]; TILE] {
+    // SAFETY: the caller's.
+    unsafe {
+        match last - row {
+            1 => dot_tile::<V, 1>(job, row, columns, range, sums),
+            2 => dot_tile::<V, 2>(job, row, columns, range, sums),
+            3 => dot_tile::<V, 3>(job, row, columns, range, sums),
+            _ => dot_tile::<V, TILE>(job, row, columns, range, sums),
+        }
+    }
+}
+
+/// The same for `R` rows.
+///
+/// # Safety
+/// As [`dot_tiles`].
+#[inline(always)]
+unsafe fn dot_tile<V: Vector, const R: usize>(
     job: &Job,
     row: usize,
-    column: usize,
+    columns: [usize; TILE],
     [from, to]: [usize; 2],
-    into: &mut [[V; C]; TILE],
-) {
+    mut sums: [[V; TILE]; TILE],
+) -> [[V; TILE]; TILE] {
     // SAFETY: the caller's.
     unsafe {
         let x: [*const f32; R] = std::array::from_fn(|r| job.x.add((row + r) * job.x_stride));
-        let w: [*const f32; C] = std::array::from_fn(|c| job.weight.add((column + c) * job.stride));
-        let mut sums = [[V::splat(0.0); C]; R];
-        sums.copy_from_slice(&into[..R]);
-        let next = C * job.stride; // where the next tile's weights lie
+        let w = columns.map(|column| job.weight.add(column * job.stride));
+        let next = TILE * job.stride; // where the next tile's weights lie
         for at in (from..to).step_by(V::WIDTH) {
-            let mut weights = [V::splat(0.0); C];
+            let mut weights = [V::splat(0.0); TILE];
             for (weight, w) in weights.iter_mut().zip(w) {
                 *weight = V::load(w.add(at));
             }
@@ -279,7 +315,7 @@ unsafe fn dot_tile<V: Vector, const R: usize, const C: usize>(
                 }
             }
         }
-        into[..R].copy_from_slice(&sums);
+        sums
     }
 }
 
@@ -299,7 +335,12 @@ unsafe fn sums<V: Vector, const C: usize>(job: &Job, begin: usize, end: usize) {
             for from in (0..job.depth).step_by(piece) {
                 let range = [from, (from + piece).min(job.depth)];
                 for row in (0..job.rows).step_by(TILE) {
-                    rows!(job.rows - row, sum_tile::<V, _, C>(job, row, column, range));
+                    match job.rows - row {
+                        1 => sum_tile::<V, 1, C>(job, row, column, range),
+                        2 => sum_tile::<V, 2, C>(job, row, column, range),
+                        3 => sum_tile::<V, 3, C>(job, row, column, range),
+                        _ => sum_tile::<V, TILE, C>(job, row, column, range),
+                    }
                 }
             }
             column += C * V::WIDTH;
@@ -390,7 +431,7 @@ mod tests {
     #[test]
     fn products_equal_libtorch() {
         for (depth, width) in [(7, 3), (64, 64), (100, 131), (1030, 70), (48, 257)] {
-            for rows in [1, 2, 3, 4, 5, 9, 16] {
+            for rows in [1, 2, 3, 4, 5, 9, 16, 23, 32] {
                 let (wide, weight, bias) = (
                     random(&[rows, depth + 5]),
                     random(&[width, depth]),
@@ -423,11 +464,11 @@ mod tests {
 
     #[test]
     fn a_row_comes_out_the_same_whatever_lies_beside_it() {
-        let (x, weight) = (random(&[16, 1030]), random(&[75, 1030]));
+        let (x, weight) = (random(&[32, 1030]), random(&[75, 1030]));
         let turned = weight.tr().contiguous().tr();
         for weight in [&weight, &turned] {
             let all = linear(&x, weight, None).expect("a product");
-            for rows in [1, 3, 6, 16] {
+            for rows in [1, 3, 6, 16, 31] {
                 let some = linear(&x.narrow(0, 0, rows), weight, None).expect("a product");
                 assert_eq!(some, all.narrow(0, 0, rows), "{rows} rows");
             }

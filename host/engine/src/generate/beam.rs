@@ -9,10 +9,12 @@
 use anyhow::Result;
 use tenon_plugin_api::processor::Sequence;
 
-use super::decoder::{Decoder, Prompt, Target};
+use super::chain::Chain;
+use super::decoder::{Decoder, Logits, Prompt, Target};
+use super::each::each;
 use super::scores::{Best, max, uniform};
 use super::single::ended;
-use super::strategy::Early;
+use super::strategy::{Early, Strategy};
 use super::{End, Engine, Written};
 use crate::evaluate::Stopped;
 use crate::services;
@@ -75,14 +77,27 @@ pub fn run(
         if services::interrupted() {
             return Err(Stopped.into());
         }
+        let scan = |index: usize| Scan {
+            strategy,
+            chain: engine.chain,
+            prompt: &prompts[index],
+            logits: &decoder.logits,
+        };
+        // What the first groups find, which wait for no others.
+        let first = |index: usize| match groups[index].first().filter(|group| !group.done) {
+            Some(group) => scan(index).best(&group.running, &[]),
+            None => Ok(Vec::new()),
+        };
+        let mut found = each(prompts.len(), first).into_iter();
         for (index, prompt) in prompts.iter().enumerate() {
-            let mut search = Search {
+            let search = Search {
                 engine,
                 prompt,
                 limit: limits[index],
-                decoder: &mut decoder,
+                scan: scan(index),
             };
-            search.advance(&mut groups[index])?;
+            let found = found.next().transpose()?.unwrap_or_default();
+            search.advance(&mut groups[index], found)?;
         }
         // Every text that goes on, in order; its row in the next step is its place here.
         let (mut rows, mut next) = (Vec::new(), Vec::new());
@@ -128,40 +143,28 @@ fn groups(engine: &Engine<'_>, prompt: &Prompt, row: usize) -> Vec<Group> {
     (0..count).map(group).collect()
 }
 
-/// One step of one prompt.
-struct Search<'a, 'd> {
-    engine: &'a Engine<'a>,
+/// A continuation of a running text that is being looked at: which text's, its token and score.
+type Found = (usize, u32, f32);
+
+/// Looks for the best continuations of one prompt's texts.
+struct Scan<'a> {
+    strategy: &'a Strategy,
+    chain: &'a Chain,
     prompt: &'a Prompt,
-    limit: usize,
-    decoder: &'a mut Decoder<'d>,
+    logits: &'a Logits,
 }
 
-impl Search<'_, '_> {
-    fn advance(&mut self, groups: &mut [Group]) -> Result<()> {
-        let mut taken = Vec::new();
-        for group in groups {
-            if group.done {
-                continue;
-            }
-            let candidates = self.candidates(&group.running, &taken)?;
-            self.finish(group, &candidates);
-            go_on(group, &candidates);
-            self.judge(group, &candidates);
-            let last = |running: &Running| running.tokens.last().copied();
-            taken.extend(group.running.iter().filter_map(last));
-        }
-        Ok(())
-    }
-
-    /// The best continuations of the running texts, in falling order.
-    fn candidates(&mut self, running: &[Running], taken: &[u32]) -> Result<Vec<Candidate>> {
-        let strategy = self.engine.strategy;
+impl Scan<'_> {
+    /// The best continuations of the running texts, in falling order; `taken` are the tokens that beams of earlier
+    /// groups have just taken.
+    fn best(&self, running: &[Running], taken: &[u32]) -> Result<Vec<Found>> {
+        let strategy = self.strategy;
         let keep = 2.max(1 + strategy.eos.len()) * running.len();
-        let mut best: Best<(usize, u32, f32)> = Best::new(keep);
+        let mut best: Best<Found> = Best::new(keep);
         let mut scratch = Vec::new();
         for (beam, text) in running.iter().enumerate() {
-            let raw = self.decoder.logits.row(text.row);
-            let processed = !self.engine.chain.is_empty() || !taken.is_empty();
+            let raw = self.logits.row(text.row);
+            let processed = !self.chain.is_empty() || !taken.is_empty();
             if processed {
                 scratch.clear();
                 scratch.extend_from_slice(raw);
@@ -178,7 +181,66 @@ impl Search<'_, '_> {
                 (drawn, (beam, token, score))
             });
         }
-        let candidate = |(_, (beam, token, score)): (f32, (usize, u32, f32))| {
+        Ok(best
+            .into_vec()
+            .into_iter()
+            .map(|(_, found)| found)
+            .collect())
+    }
+
+    fn process(&self, text: &Running, taken: &[u32], scores: &mut [f32]) -> Result<()> {
+        let sequence = Sequence {
+            tokens: &text.tokens,
+            prompt: self.prompt.tokens.len(),
+            source: &self.prompt.source,
+            siblings: taken,
+        };
+        self.chain.apply_one(sequence, scores)
+    }
+
+    /// What makes the largest scores a draw without replacement (Gumbel's trick).
+    fn noise(&self, place: u64, token: u32) -> f32 {
+        let number = self.prompt.number as u64;
+        let drawn = uniform(self.strategy.seed, [number, place, u64::from(token)]);
+        -(-(drawn.max(f64::MIN_POSITIVE)).ln()).ln() as f32
+    }
+}
+
+/// One step of one prompt.
+struct Search<'a> {
+    engine: &'a Engine<'a>,
+    prompt: &'a Prompt,
+    limit: usize,
+    scan: Scan<'a>,
+}
+
+impl Search<'_> {
+    /// `found` is what the first group finds.
+    fn advance(&self, groups: &mut [Group], found: Vec<Found>) -> Result<()> {
+        let mut found = Some(found);
+        let mut taken = Vec::new();
+        for group in groups {
+            let found = found.take();
+            if group.done {
+                continue;
+            }
+            let found = match found {
+                Some(found) => found,
+                None => self.scan.best(&group.running, &taken)?,
+            };
+            let candidates = self.candidates(&group.running, found)?;
+            self.finish(group, &candidates);
+            go_on(group, &candidates);
+            self.judge(group, &candidates);
+            let last = |running: &Running| running.tokens.last().copied();
+            taken.extend(group.running.iter().filter_map(last));
+        }
+        Ok(())
+    }
+
+    /// What was found, as texts.
+    fn candidates(&self, running: &[Running], found: Vec<Found>) -> Result<Vec<Candidate>> {
+        let candidate = |(beam, token, score): Found| {
             let text: &Running = &running[beam];
             let mut tokens = Vec::with_capacity(text.tokens.len() + 1);
             tokens.extend_from_slice(&text.tokens);
@@ -191,24 +253,7 @@ impl Search<'_, '_> {
                 end,
             })
         };
-        best.into_vec().into_iter().map(candidate).collect()
-    }
-
-    fn process(&self, text: &Running, taken: &[u32], scores: &mut [f32]) -> Result<()> {
-        let sequence = Sequence {
-            tokens: &text.tokens,
-            prompt: self.prompt.tokens.len(),
-            source: &self.prompt.source,
-            siblings: taken,
-        };
-        self.engine.chain.apply_one(sequence, scores)
-    }
-
-    /// What makes the largest scores a draw without replacement (Gumbel's trick).
-    fn noise(&self, place: u64, token: u32) -> f32 {
-        let number = self.prompt.number as u64;
-        let drawn = uniform(self.engine.strategy.seed, [number, place, u64::from(token)]);
-        -(-(drawn.max(f64::MIN_POSITIVE)).ln()).ln() as f32
+        found.into_iter().map(candidate).collect()
     }
 
     /// Puts texts that have just ended among those that had, where they are better.

@@ -1,14 +1,14 @@
 //! The processors of a run, one after the other.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, Result};
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::host::ProcessorHandle;
 use tenon_plugin_api::processor::{Decoding, Sequence};
 
 use super::decoder::Logits;
-
-/// Rows from which on several threads pay.
-const ROWS: usize = 4;
+use super::each::each;
 
 /// Processors in the order in which they are applied.
 #[derive(Default)]
@@ -69,40 +69,11 @@ impl Chain {
         logits: &mut Logits,
         sequence: impl Fn(usize) -> Sequence<'s> + Sync,
     ) -> Result<()> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let rows = logits.rows();
-        let threads = match rows < ROWS {
-            true => 1,
-            false => (tch::get_num_threads().max(1) as usize).min(rows),
+        let slots: Vec<Mutex<&mut [f32]>> = logits.all_mut().map(Mutex::new).collect();
+        let work = |row: usize| {
+            let mut scores = slots[row].lock().unwrap_or_else(PoisonError::into_inner);
+            self.apply_one(sequence(row), &mut scores)
         };
-        let part = rows.div_ceil(threads).max(1);
-        let mut all: Vec<&mut [f32]> = logits.all_mut().collect();
-        std::thread::scope(|scope| {
-            let mut first = 0;
-            let mut running = Vec::new();
-            let sequence = &sequence;
-            for chunk in all.chunks_mut(part) {
-                let begin = first;
-                first += chunk.len();
-                let mut work = move || -> Result<()> {
-                    for (at, scores) in chunk.iter_mut().enumerate() {
-                        self.apply_one(sequence(begin + at), scores)?;
-                    }
-                    Ok(())
-                };
-                if threads == 1 {
-                    return work();
-                }
-                running.push(scope.spawn(work));
-            }
-            for thread in running {
-                thread
-                    .join()
-                    .map_err(|_| anyhow::anyhow!("a processor panicked"))??;
-            }
-            Ok(())
-        })
+        each(slots.len(), work).into_iter().collect()
     }
 }

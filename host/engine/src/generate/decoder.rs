@@ -29,38 +29,69 @@ pub struct Target<'a> {
     pub log_probs: bool,
 }
 
-/// Scores of a step, `[rows, vocab]`, on the CPU. The buffer is used again in each step.
+/// Scores of a step, `[rows, vocab]`, on the CPU: read where the model left them, and copied to be changed.
 #[derive(Debug, Default)]
 pub struct Logits {
-    values: Vec<f32>,
+    model: Option<Scores>,
+    /// What was changed, unless the model's are there. The buffer is used again in each step.
+    own: Vec<f32>,
     vocab: usize,
 }
 
+/// A tensor of float32 on the CPU, its elements side by side.
+#[derive(Debug)]
+struct Scores(Tensor);
+
+// SAFETY: the tensor is only read, and holds no history (decoding records none).
+unsafe impl Sync for Scores {}
+
+impl Scores {
+    fn values(&self) -> &[f32] {
+        // SAFETY: so many elements lie there, by what the type promises, as long as the tensor lives.
+        unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast(), self.0.numel()) }
+    }
+}
+
 impl Logits {
+    fn values(&self) -> &[f32] {
+        self.model.as_ref().map_or(&self.own, Scores::values)
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        if let Some(model) = self.model.take() {
+            self.own.clear();
+            self.own.extend_from_slice(model.values());
+        }
+        &mut self.own
+    }
+
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.values.len().checked_div(self.vocab).unwrap_or(0)
+        self.values().len().checked_div(self.vocab).unwrap_or(0)
     }
 
     /// The scores of a row.
     pub fn row(&self, row: usize) -> &[f32] {
-        &self.values[row * self.vocab..(row + 1) * self.vocab]
+        &self.values()[row * self.vocab..(row + 1) * self.vocab]
     }
 
     /// The scores of a row, to be changed.
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        &mut self.values[row * self.vocab..(row + 1) * self.vocab]
+        let vocab = self.vocab;
+        &mut self.values_mut()[row * vocab..(row + 1) * vocab]
     }
 
     /// The scores of all rows, to be changed.
     pub fn all_mut(&mut self) -> std::slice::ChunksMut<'_, f32> {
-        self.values.chunks_mut(self.vocab.max(1))
+        let vocab = self.vocab.max(1);
+        self.values_mut().chunks_mut(vocab)
     }
 
     /// Keeps these rows, in this order.
     pub fn keep(&mut self, rows: &[usize]) {
         let kept = rows.iter().flat_map(|row| self.row(*row).to_vec());
-        self.values = kept.collect();
+        self.own = kept.collect();
+        self.model = None;
     }
 
     /// Takes over what a model put out, `[rows, vocab]`.
@@ -74,10 +105,8 @@ impl Logits {
             .f_to_device(Device::Cpu)?
             .f_to_kind(Kind::Float)?
             .f_contiguous()?;
-        let count = tensor.numel();
         self.vocab = size[1] as usize;
-        self.values.resize(count, 0.0);
-        tensor.f_copy_data(&mut self.values, count)?;
+        self.model = Some(Scores(tensor));
         Ok(())
     }
 
@@ -85,7 +114,8 @@ impl Logits {
     #[cfg(test)]
     pub fn of(rows: &[&[f32]]) -> Self {
         Self {
-            values: rows.concat(),
+            model: None,
+            own: rows.concat(),
             vocab: rows.first().map_or(0, |row| row.len()),
         }
     }

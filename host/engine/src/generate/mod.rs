@@ -11,6 +11,7 @@ mod beam;
 mod chain;
 mod contrastive;
 mod decoder;
+mod each;
 mod processors;
 mod scores;
 mod single;

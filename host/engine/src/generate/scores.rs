@@ -2,13 +2,21 @@
 
 use tenon_plugin_api::services::mix;
 
+/// Scores that are looked at together.
+const STRETCH: usize = 512;
+
 /// The index of the largest score, the first of equal ones.
 pub fn argmax(scores: &[f32]) -> usize {
-    let largest = max(scores);
-    scores
-        .iter()
-        .position(|score| *score == largest)
-        .unwrap_or(0)
+    let mut best = (f32::NEG_INFINITY, 0);
+    for (at, stretch) in scores.chunks(STRETCH).enumerate() {
+        let largest = max(stretch);
+        if largest > best.0 {
+            best = (largest, at * STRETCH);
+        }
+    }
+    let (largest, from) = best;
+    let found = scores[from..].iter().position(|score| *score == largest);
+    from + found.unwrap_or(0)
 }
 
 /// The largest score.
@@ -65,21 +73,27 @@ pub fn uniform(seed: u64, place: [u64; 3]) -> f64 {
 pub fn draw(scores: &[f32], uniform: f64) -> usize {
     let largest = max(scores);
     let weight = |score: &f32| f64::from((score - largest).exp());
-    let total: f64 = scores.iter().map(weight).sum();
-    let mut left = uniform * total;
-    let mut last = 0;
-    for (token, score) in scores.iter().enumerate() {
-        let weight = weight(score);
-        if weight > 0.0 {
+    let stretches = scores.chunks(STRETCH);
+    let sums: Vec<f64> = stretches
+        .map(|part| part.iter().map(weight).sum())
+        .collect();
+    let mut left = uniform * sums.iter().sum::<f64>();
+    for (at, (part, sum)) in scores.chunks(STRETCH).zip(sums).enumerate() {
+        if left >= sum {
+            left -= sum;
+            continue;
+        }
+        for (token, score) in part.iter().enumerate() {
+            let weight = weight(score);
             if left < weight {
-                return token;
+                return at * STRETCH + token;
             }
             left -= weight;
-            last = token;
         }
     }
     // Rounding may leave a little at the end.
-    last
+    let drawn = scores.iter().rposition(|score| weight(score) > 0.0);
+    drawn.unwrap_or(0)
 }
 
 /// The largest of many scores with what they belong to, in falling order; of equal ones those that came first.
@@ -136,6 +150,33 @@ mod tests {
             best.add(*score, token);
         }
         assert_eq!(best.into_vec(), [(49.0, 27), (49.0, 77), (48.0, 4)]);
+        let many: Vec<f32> = (0..5 * STRETCH + 3).map(|i| (i % 1300) as f32).collect();
+        assert_eq!(argmax(&many), 1299);
+    }
+
+    #[test]
+    fn a_number_draws_the_token_at_which_the_sum_exceeds_it() {
+        let scores: Vec<f32> = (0..3 * STRETCH + 7)
+            .map(|token| match token % 3 {
+                0 => f32::NEG_INFINITY,
+                _ => (token % 11) as f32 / 4.0,
+            })
+            .collect();
+        let mut weights = scores.clone();
+        log_softmax(&mut weights);
+        let mut sum = 0.0_f64;
+        for (token, weight) in weights.iter().enumerate() {
+            let weight = f64::from(weight.exp());
+            if weight > 0.0 {
+                assert_eq!(draw(&scores, sum + weight / 2.0), token);
+            }
+            sum += weight;
+        }
+        assert_eq!(
+            draw(&scores, 1.0),
+            scores.len() - 2,
+            "the last one ends nowhere"
+        );
     }
 
     #[test]

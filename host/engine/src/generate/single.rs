@@ -4,6 +4,7 @@ use anyhow::Result;
 use tenon_plugin_api::processor::Sequence;
 
 use super::decoder::{Decoder, Prompt, Target};
+use super::each::each;
 use super::scores::{argmax, draw, log_prob, uniform};
 use super::{End, Engine, OnToken, Written};
 use crate::evaluate::Stopped;
@@ -57,17 +58,16 @@ pub fn run(
             }
             engine.chain.apply(&mut decoder.logits, sequence)?;
         }
-        let mut next = Vec::with_capacity(rows.len());
-        for (at, row) in rows.iter_mut().enumerate() {
+        let (chain, logits) = (engine.chain, &decoder.logits);
+        let chosen = each(rows.len(), |at| {
+            let row = &rows[at];
+            let raw = logits.row(logits_of[at]);
             let mut own = Vec::new();
-            let raw = decoder.logits.row(logits_of[at]);
-            let scores = if shared && !engine.chain.is_empty() {
+            if shared && !chain.is_empty() {
                 own.extend_from_slice(raw);
-                engine.chain.apply_one(sequence(row, prompts), &mut own)?;
-                &own[..]
-            } else {
-                raw
-            };
+                chain.apply_one(sequence(row, prompts), &mut own)?;
+            }
+            let scores = if own.is_empty() { raw } else { &own };
             let token = match strategy.sample {
                 false => argmax(scores),
                 true => {
@@ -76,12 +76,16 @@ pub fn run(
                     draw(scores, uniform(strategy.seed, place))
                 }
             };
-            if strategy.log_probs {
-                let raw = scratch.get(at).map_or(raw, |kept: &Vec<f32>| &kept[..]);
-                row.log_probs.push(log_prob(raw, token));
-            }
-            row.tokens.push(token as u32);
-            next.push(token as u32);
+            let raw = scratch.get(at).map_or(raw, |kept: &Vec<f32>| &kept[..]);
+            let log_prob = strategy.log_probs.then(|| log_prob(raw, token));
+            anyhow::Ok((token as u32, log_prob))
+        });
+        let mut next = Vec::with_capacity(rows.len());
+        for (row, chosen) in rows.iter_mut().zip(chosen) {
+            let (token, log_prob) = chosen?;
+            row.log_probs.extend(log_prob);
+            row.tokens.push(token);
+            next.push(token);
         }
         scratch.clear();
         let mut kept = Vec::with_capacity(rows.len());

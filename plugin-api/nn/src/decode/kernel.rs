@@ -16,7 +16,7 @@ use crate::simd::{F32s, LANES, dispatch, exp, isa};
 const GRAIN: usize = 1 << 15;
 
 /// Keys whose scores are made at a time.
-const TILE: usize = 4;
+const TILE: usize = 16;
 
 thread_local! {
     /// Scores of a unit, `[group, times in whole vectors]`, kept from call to call.
@@ -205,19 +205,15 @@ unsafe fn unit<V: Vector, const ISA: u8>(
             let query = head * job.group + member;
             let scores = &mut scores[member * width..][..width];
             let q = job.q.0.add(row * job.q.1 + query * dim);
-            let mut done = 0;
-            while done + TILE <= count {
+            for done in (0..count).step_by(TILE) {
+                // at the end the last key stands in for those that are missing
                 let mut keys = [job.keys.cast_const(); TILE];
-                for (time, key) in (from + done..).zip(&mut keys) {
+                for (ahead, key) in keys.iter_mut().enumerate() {
+                    let time = (from + done + ahead).min(to - 1);
                     *key = key.add(job.at(row, head, time, own));
                 }
-                let dots = dot::<V, TILE>(q, keys, dim);
-                scores[done..][..TILE].copy_from_slice(&dots);
-                done += TILE;
-            }
-            for (time, score) in (from + done..).zip(&mut scores[done..count]) {
-                let key = job.keys.add(job.at(row, head, time, own)).cast_const();
-                [*score] = dot::<V, 1>(q, [key], dim);
+                let scores = &mut scores[done..count.min(done + TILE)];
+                scores.copy_from_slice(&dots::<V>(q, keys, dim)[..scores.len()]);
             }
             let bias = job
                 .bias
@@ -250,29 +246,28 @@ unsafe fn unit<V: Vector, const ISA: u8>(
     }
 }
 
-/// Products of a query with `C` keys.
+/// Products of a query with keys.
 ///
 /// # Safety
 /// All have `dim` elements, and the function has the instructions of `V`.
 #[inline(always)]
-unsafe fn dot<V: Vector, const C: usize>(
-    q: *const f32,
-    keys: [*const f32; C],
-    dim: usize,
-) -> [f32; C] {
+unsafe fn dots<V: Vector>(q: *const f32, keys: [*const f32; TILE], dim: usize) -> [f32; TILE] {
     let whole = dim / V::WIDTH * V::WIDTH;
     // SAFETY: the caller's.
     unsafe {
-        let mut sums = [V::splat(0.0); C];
-        for at in (0..whole).step_by(V::WIDTH) {
-            let q = V::load(q.add(at));
-            for (sum, key) in sums.iter_mut().zip(keys) {
-                *sum = q.mul_add(V::load(key.add(at)), *sum);
+        let mut tile = [[V::splat(0.0); 4]; 4];
+        for (sums, keys) in tile.iter_mut().zip(keys.as_chunks::<4>().0) {
+            for at in (0..whole).step_by(V::WIDTH) {
+                let q = V::load(q.add(at));
+                for (sum, key) in sums.iter_mut().zip(keys) {
+                    *sum = q.mul_add(V::load(key.add(at)), *sum);
+                }
             }
         }
-        let mut dots = [0.0; C];
-        for ((dot, sum), key) in dots.iter_mut().zip(sums).zip(keys) {
-            *dot = sum.sum();
+        let mut dots = [0.0; TILE];
+        let sums = V::sums(tile);
+        for ((dot, sum), key) in dots.iter_mut().zip(sums.as_flattened()).zip(keys) {
+            *dot = *sum;
             for at in whole..dim {
                 *dot += *q.add(at) * *key.add(at);
             }
