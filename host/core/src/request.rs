@@ -240,11 +240,11 @@ pub enum Weights {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inputs {
-    /// Texts of the command line, for the first text column of the task.
+    /// Texts of the command line, for the one column that the task needs.
     Texts(Vec<String>),
     /// Data files, with the columns of the run's data; format by the ending of the name.
     Files(Vec<PathBuf>),
-    /// Plain text files, one input a line, for the first text column of the task.
+    /// Plain text files, one input a line, for the one column that the task needs.
     TextFiles(Vec<PathBuf>),
     /// Standard input: one input a line, or one JSON object a line where the first line is one.
     Stdin,

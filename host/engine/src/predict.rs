@@ -14,7 +14,6 @@ use tenon_core::config::{Batch, DataSettings};
 use tenon_core::data::{Loader, LoaderOptions, Value, View};
 use tenon_core::request::{Generated, PredictRequest, Split};
 use tenon_plugin_api::error::StdError;
-use tenon_plugin_api::info::ColumnKind;
 use tenon_plugin_api::task::Predictions;
 use tenon_plugin_api::tensor::TensorMap;
 use tenon_plugin_api::values::{ValueKind, Values};
@@ -24,32 +23,22 @@ use crate::evaluate::{How, evaluate, plan};
 use crate::part::Part;
 use crate::session::Session;
 
-use inputs::InputFiles;
+use inputs::{InputFiles, Texts};
 
 /// Predicts what a request asks for.
 ///
 /// # Errors
 /// An input cannot be read or encoded, a plugin fails, or the output cannot be written.
 pub fn run(session: &Session, request: &PredictRequest) -> Result<()> {
-    let column = session
-        .task_info
-        .columns
-        .iter()
-        .find(|column| column.for_prediction && column.kind == ColumnKind::Text);
-    let column = column
-        .map(|column| column.name.clone())
-        .context("the task reads no text column")?;
-    let file_column = session
-        .settings
-        .data
-        .columns
-        .get(&column)
-        .unwrap_or(&column);
-    let inputs = InputFiles::of(&request.inputs, file_column)?;
+    let settings = &session.settings.data;
+    let inputs = InputFiles::of(
+        &request.inputs,
+        &Texts::new(&session.task_info.columns, &settings.columns),
+    )?;
     let settings = DataSettings {
         on_bad_row: OnBadRow::Error,
         cache: false,
-        ..session.settings.data.clone()
+        ..settings.clone()
     };
     predict_files(session, request, &settings, &inputs)
 }

@@ -45,7 +45,7 @@ pub enum Failure {
     },
     /// A run has nothing to use yet.
     #[error(
-        "{}: this run was not trained yet: there is no {}\n  help: train it first, or name weights with --model",
+        "{}: this run was not trained yet: there is no {}\n  help: train it first, name weights with --model, or take those that it starts from with --pretrained",
         file.display(),
         folder.display()
     )]

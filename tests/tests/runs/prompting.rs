@@ -240,15 +240,27 @@ fn without_training_data() {
     );
 }
 
-/// A text of the command line is one column, and messages call it by its number.
+/// A text is one column; of a prompt with two, none is silently taken for it.
 #[test]
-fn a_column_that_a_text_does_not_bring() {
+fn columns_that_a_text_does_not_bring() {
     let desk = desk();
     let prompt = [("task.prompt", "\"{{ text }} {{ mood }}:\"")];
     let settings = [&GPT2[..], &WRITING, &UNTRAINED, &prompt].concat();
     let file = desk.run_file("greedy", &settings);
     let said = desk.fail(1, &["predict", &file, "--pretrained", "ab", "cd"]);
-    assert!(said.contains("command line:1: no column `text`"), "{said}");
+    let needed = "read to predict, which is `mood`, `text`: give JSON objects instead, one a line: \
+                  {\"mood\": …, \"text\": …}";
+    assert!(said.contains(needed), "{said}");
+    let settings = [
+        &GPT2[..],
+        &WRITING,
+        &UNTRAINED,
+        &[("task.prompt", "\"{{ text }}\"")],
+    ]
+    .concat();
+    let file = desk.run_file("one", &settings);
+    let said = desk.fail(1, &["predict", &file, "--pretrained", "ab", ""]);
+    assert!(said.contains("command line:2:"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Inputs as files: what comes from elsewhere is kept as jsonl for as long as it is read, under the name that users
 //! know.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value as Json, json};
 use tempfile::NamedTempFile;
 use tenon_core::request::Inputs;
+use tenon_plugin_api::info::{ColumnInfo, ColumnKind};
 
 use crate::services;
 
@@ -16,6 +18,49 @@ use crate::services;
 const TEXTS: &str = "command line";
 /// What standard input is called, with the line, in messages.
 const STDIN: &str = "standard input";
+
+/// How a text that is no object is read: as the one column that a prediction needs.
+pub struct Texts<'a> {
+    /// All columns that it needs, by their names in files.
+    needed: Vec<&'a str>,
+    /// Whether the first of them is text.
+    is_text: bool,
+}
+
+impl<'a> Texts<'a> {
+    /// Of a task's columns, some of which have other names in files.
+    pub fn new(columns: &'a [ColumnInfo], renamed: &'a BTreeMap<String, String>) -> Self {
+        let needed = || columns.iter().filter(|column| column.for_prediction);
+        let name = |column: &'a ColumnInfo| renamed.get(&column.name).unwrap_or(&column.name);
+        Self {
+            needed: needed().map(|column| name(column).as_str()).collect(),
+            is_text: needed()
+                .next()
+                .is_some_and(|column| column.kind == ColumnKind::Text),
+        }
+    }
+
+    /// A text as a line of jsonl.
+    fn line(&self, text: &str) -> Result<String> {
+        match self.needed[..] {
+            [column] if self.is_text => Ok(json!({ column: text }).to_string()),
+            [] => bail!("the task reads no column to predict"),
+            _ => {
+                let list: Vec<String> =
+                    self.needed.iter().map(|name| format!("`{name}`")).collect();
+                let cells: Vec<String> = (self.needed.iter())
+                    .map(|name| format!("{}: …", json!(name)))
+                    .collect();
+                bail!(
+                    "a text does not say all that is read to predict, which is {}: give JSON objects instead, one a \
+                     line: {{{}}}",
+                    list.join(", "),
+                    cells.join(", ")
+                )
+            }
+        }
+    }
+}
 
 /// Files of inputs.
 pub struct InputFiles {
@@ -28,11 +73,11 @@ pub struct InputFiles {
 }
 
 impl InputFiles {
-    /// Inputs of a request; those that are texts stand in `column`.
+    /// Inputs of a request.
     ///
     /// # Errors
-    /// They cannot be read, or not be kept.
-    pub fn of(inputs: &Inputs, column: &str) -> Result<Self> {
+    /// They cannot be read, are texts where objects are needed, or cannot be kept.
+    pub fn of(inputs: &Inputs, as_texts: &Texts<'_>) -> Result<Self> {
         let mut files = Self {
             paths: Vec::new(),
             shown: Vec::new(),
@@ -44,7 +89,7 @@ impl InputFiles {
                 files.shown.clone_from(paths);
             }
             Inputs::Texts(texts) => {
-                let lines = texts.iter().map(|text| Ok(line(column, text)));
+                let lines = texts.iter().map(|text| as_texts.line(text));
                 files.keep(Path::new(TEXTS), lines)?;
             }
             Inputs::TextFiles(paths) => {
@@ -52,11 +97,11 @@ impl InputFiles {
                     let open = || format!("reading {}", path.display());
                     let file = BufReader::new(File::open(path).with_context(open)?);
                     let lines = file.lines().map(|text| text.with_context(open));
-                    files.keep(path, lines.map(|text| Ok(line(column, &text?))))?;
+                    files.keep(path, lines.map(|text| as_texts.line(&text?)))?;
                 }
             }
             Inputs::Stdin => {
-                let mut lines = stdin_lines(column).peekable();
+                let mut lines = stdin_lines(as_texts).peekable();
                 if lines.peek().is_none() {
                     bail!("standard input is empty");
                 }
@@ -84,13 +129,8 @@ impl InputFiles {
     }
 }
 
-/// A text as a line of jsonl.
-fn line(column: &str, text: &str) -> String {
-    json!({ column: text }).to_string()
-}
-
 /// Standard input: JSON objects, one a line, where the first line is one; else texts.
-fn stdin_lines(column: &str) -> impl Iterator<Item = Result<String>> {
+fn stdin_lines(as_texts: &Texts<'_>) -> impl Iterator<Item = Result<String>> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         services::say("reading from the terminal: one input a line, Ctrl-D ends");
@@ -108,7 +148,7 @@ fn stdin_lines(column: &str) -> impl Iterator<Item = Result<String>> {
             };
             match *objects.get_or_insert_with(is_object) {
                 true => Ok(text),
-                false => Ok(line(column, &text)),
+                false => as_texts.line(&text),
             }
         })
 }
