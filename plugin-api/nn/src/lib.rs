@@ -25,6 +25,7 @@ mod sides;
 mod simd;
 mod sites;
 mod skinny;
+mod transpose;
 
 pub use activation::Activation;
 pub use attention::{Attention, Sight};

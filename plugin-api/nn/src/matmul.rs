@@ -87,12 +87,12 @@ pub(crate) fn multiply_part<const ISA: u8>(
             #[cfg(target_arch = "x86_64")]
             isa::AVX512 => {
                 let wide = width / 32 * 32;
-                product.columns::<std::arch::x86_64::__m512, 2>(0, wide);
-                product.columns::<std::arch::x86_64::__m512, 1>(wide, width);
+                product.columns::<std::arch::x86_64::__m512, 2, 8>(0, wide);
+                product.columns::<std::arch::x86_64::__m512, 1, 8>(wide, width);
             }
             #[cfg(target_arch = "x86_64")]
-            isa::AVX2 => product.columns::<std::arch::x86_64::__m256, 2>(0, width),
-            _ => product.columns::<[f32; 4], 2>(0, width),
+            isa::AVX2 => product.columns::<std::arch::x86_64::__m256, 2, 4>(0, width),
+            _ => product.columns::<[f32; 4], 2, 4>(0, width),
         }
     }
 }
@@ -269,13 +269,21 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Columns `from..to`, `COUNT` vectors at a time.
+    /// Columns `from..to`, `COUNT` vectors and `ROWS` rows at a time.
     #[inline(always)]
-    unsafe fn columns<V: Vector, const COUNT: usize>(self, from: usize, to: usize) {
+    unsafe fn columns<V: Vector, const COUNT: usize, const ROWS: usize>(
+        self,
+        from: usize,
+        to: usize,
+    ) {
         for column in (from..to).step_by(COUNT * V::WIDTH) {
             let mut row = 0;
             // SAFETY: rows and columns lie in the result.
             unsafe {
+                while row + ROWS <= self.a.rows {
+                    self.tile::<V, ROWS, COUNT>(row, column);
+                    row += ROWS;
+                }
                 while row + 4 <= self.a.rows {
                     self.tile::<V, 4, COUNT>(row, column);
                     row += 4;

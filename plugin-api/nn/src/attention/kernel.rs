@@ -11,9 +11,19 @@ use crate::bridge::parallel_for;
 use crate::dropout::{Run, SharedMut};
 use crate::matmul::{Matrix, multiply, multiply_part};
 use crate::simd::{F32s, LANES, dispatch, exp};
+use crate::transpose::transpose;
 
-/// Query rows whose scores are held at a time.
+/// The most query rows whose scores are held at a time.
 const BLOCK: usize = 64;
+
+/// Query rows whose scores are made at a time: few where they do not all see the same keys, so that little is made that
+/// none of them sees.
+fn block(plan: &Plan) -> usize {
+    match plan.is_triangular() {
+        true => 32,
+        false => BLOCK,
+    }
+}
 
 /// The memory of a bias, `[heads, query, key]`, or of its gradient.
 #[derive(Clone, Copy)]
@@ -172,7 +182,7 @@ dispatch! {
 #[inline(always)]
 fn forward_units_body<const ISA: u8>(plan: &Plan, job: &Forward, begin: usize, end: usize) {
     let [q, k, v, output] = job.tokens;
-    let dim = plan.dim;
+    let (dim, block) = (plan.dim, block(plan));
     let (key_width, width) = (padded(plan.longest_key()), padded(dim));
     let mut keys_t = vec![0.0; dim * key_width];
     let mut values = vec![0.0; plan.longest_key() * width];
@@ -183,12 +193,12 @@ fn forward_units_body<const ISA: u8>(plan: &Plan, job: &Forward, begin: usize, e
         let (sequence, kv_head) = (number / plan.kv_heads, number % plan.kv_heads);
         let unit = plan.unit(sequence, kv_head);
         let key_width = padded(unit.keys);
-        load_transposed(k, unit.first_key, unit.keys, unit.column, dim, &mut keys_t);
+        load_transposed::<ISA>(k, unit.first_key, unit.keys, unit.column, dim, &mut keys_t);
         load(v, unit.first_key, unit.keys, unit.column, dim, &mut values);
         for head in plan.group(kv_head) {
             let (column, masking) = (head * dim, plan.masking(sequence, head));
-            for first in (0..unit.queries).step_by(BLOCK) {
-                let rows = BLOCK.min(unit.queries - first);
+            for first in (0..unit.queries).step_by(block) {
+                let rows = block.min(unit.queries - first);
                 let first_query = unit.first_query + first;
                 let [from, to] = unit.block(first, rows);
                 let part = padded(to - from);
@@ -260,12 +270,12 @@ fn backward_units_body<const ISA: u8>(plan: &Plan, job: &Backward<'_>, begin: us
         let unit = plan.unit(sequence, kv_head);
         let (first, keys, column) = (unit.first_key, unit.keys, unit.column);
         load(k, first, keys, column, dim, &mut near.keys);
-        load_transposed(k, first, keys, column, dim, &mut near.keys_t);
-        load_transposed(v, first, keys, column, dim, &mut near.values_t);
+        load_transposed::<ISA>(k, first, keys, column, dim, &mut near.keys_t);
+        load_transposed::<ISA>(v, first, keys, column, dim, &mut near.values_t);
         near.d_keys[..keys * width].fill(0.0);
         near.d_values[..keys * width].fill(0.0);
         for head in plan.group(kv_head) {
-            for first in (0..unit.queries).step_by(BLOCK) {
+            for first in (0..unit.queries).step_by(block(plan)) {
                 backward_block::<ISA>(plan, job, &mut near, [sequence, kv_head, head], first);
             }
         }
@@ -301,7 +311,7 @@ fn backward_block<const ISA: u8>(
     let (unit, dim) = (plan.unit(sequence, kv_head), plan.dim);
     let (width, key_width, column) = (padded(dim), padded(unit.keys), head * dim);
     let masking = plan.masking(sequence, head);
-    let rows = BLOCK.min(unit.queries - first);
+    let rows = block(plan).min(unit.queries - first);
     let first_query = unit.first_query + first;
     let [from, to] = unit.block(first, rows);
     let part = padded(to - from);
@@ -464,14 +474,17 @@ fn padded(count: usize) -> usize {
 fn load(from: Tokens, first: usize, rows: usize, column: usize, dim: usize, to: &mut [f32]) {
     for (row, to) in to.chunks_exact_mut(padded(dim)).take(rows).enumerate() {
         // SAFETY: the spans lie in the tensor, and it is only read.
-        to[..dim].copy_from_slice(unsafe { from.row(first + row, column, dim) });
+        copy(
+            unsafe { from.row(first + row, column, dim) },
+            &mut to[..dim],
+        );
         to[dim..].fill(0.0);
     }
 }
 
 /// Copies `rows` rows of one head into columns: `[dim, rows in whole vectors]`.
 #[inline(always)]
-fn load_transposed(
+fn load_transposed<const ISA: u8>(
     from: Tokens,
     first: usize,
     rows: usize,
@@ -483,12 +496,10 @@ fn load_transposed(
     for line in to.chunks_exact_mut(stride).take(dim) {
         line[rows..].fill(0.0);
     }
-    for row in 0..rows {
-        // SAFETY: as in `load`.
-        let values: &[f32] = unsafe { from.row(first + row, column, dim) };
-        for (line, value) in to.chunks_exact_mut(stride).zip(values) {
-            line[row] = *value;
-        }
+    if rows > 0 {
+        // SAFETY: as in `load`, from the first element of the first row to the last of the last one.
+        let from_rows = unsafe { from.row(first, column, (rows - 1) * from.stride + dim) };
+        transpose::<ISA>(from_rows, [rows, dim], from.stride, to, stride);
     }
 }
 
@@ -497,6 +508,16 @@ fn load_transposed(
 fn store(from: &[f32], to: Tokens, first: usize, rows: usize, column: usize, dim: usize) {
     for (row, from) in from.chunks_exact(padded(dim)).take(rows).enumerate() {
         // SAFETY: the spans lie in the tensor, and each unit writes its own rows of its own head.
-        unsafe { to.row(first + row, column, dim) }.copy_from_slice(&from[..dim]);
+        copy(&from[..dim], unsafe { to.row(first + row, column, dim) });
     }
+}
+
+/// Copies elements as vectors: they are too few to call a function for.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let (vectors, rest) = to.as_chunks_mut::<LANES>();
+    for (to, from) in vectors.iter_mut().zip(from.as_chunks::<LANES>().0) {
+        *to = *from;
+    }
+    rest.copy_from_slice(&from[from.len() - rest.len()..]);
 }

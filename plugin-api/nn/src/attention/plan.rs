@@ -52,6 +52,11 @@ impl Plan {
             .unwrap_or(0)
     }
 
+    /// Whether queries of a sequence see different keys.
+    pub fn is_triangular(&self) -> bool {
+        self.sight != Sight::All
+    }
+
     /// A head of the keys of a sequence.
     pub fn unit(&self, sequence: usize, kv_head: usize) -> Unit {
         Unit {
