@@ -195,7 +195,7 @@ impl Scan<'_> {
             source: &self.prompt.source,
             siblings: taken,
         };
-        self.chain.apply_one(sequence, scores)
+        self.chain.apply(sequence, scores)
     }
 
     /// What makes the largest scores a draw without replacement (Gumbel's trick).

@@ -1,14 +1,9 @@
 //! The processors of a run, one after the other.
 
-use std::sync::{Mutex, PoisonError};
-
 use anyhow::{Context, Result};
 use tenon_plugin_api::error::StdError;
 use tenon_plugin_api::host::ProcessorHandle;
 use tenon_plugin_api::processor::{Decoding, Sequence};
-
-use super::decoder::Logits;
-use super::each::each;
 
 /// Processors in the order in which they are applied.
 #[derive(Default)]
@@ -50,7 +45,7 @@ impl Chain {
     ///
     /// # Errors
     /// A processor fails.
-    pub fn apply_one(&self, sequence: Sequence<'_>, scores: &mut [f32]) -> Result<()> {
+    pub fn apply(&self, sequence: Sequence<'_>, scores: &mut [f32]) -> Result<()> {
         for (name, processor) in &self.processors {
             processor
                 .process(sequence, scores)
@@ -58,22 +53,5 @@ impl Chain {
                 .with_context(|| format!("processor {name}"))?;
         }
         Ok(())
-    }
-
-    /// Changes the scores of all rows, of which `sequence` tells the tokens.
-    ///
-    /// # Errors
-    /// A processor fails.
-    pub fn apply<'s>(
-        &self,
-        logits: &mut Logits,
-        sequence: impl Fn(usize) -> Sequence<'s> + Sync,
-    ) -> Result<()> {
-        let slots: Vec<Mutex<&mut [f32]>> = logits.all_mut().map(Mutex::new).collect();
-        let work = |row: usize| {
-            let mut scores = slots[row].lock().unwrap_or_else(PoisonError::into_inner);
-            self.apply_one(sequence(row), &mut scores)
-        };
-        each(slots.len(), work).into_iter().collect()
     }
 }

@@ -57,7 +57,7 @@ pub fn run(
         }
         let mut candidates = Vec::with_capacity(rows.len());
         for (at, row) in rows.iter().enumerate() {
-            let scores = decoder.logits.row_mut(at);
+            let scores = decoder.logits.row(at).to_vec();
             candidates.push(probable(engine, row, &prompts[row.prompt], scores, width)?);
         }
         let count = candidates.iter().map(Vec::len).max().unwrap_or(0);
@@ -115,8 +115,7 @@ pub fn run(
 /// Goes on with the chosen candidates: their rows of the cache, and the scores that they led to.
 fn keep(decoder: &mut Decoder<'_>, chosen: &[usize]) -> Result<()> {
     decoder.select(chosen)?;
-    decoder.logits.keep(chosen);
-    Ok(())
+    decoder.logits.keep(chosen)
 }
 
 /// The most probable tokens with their probabilities.
@@ -124,7 +123,7 @@ fn probable(
     engine: &Engine<'_>,
     row: &Row,
     prompt: &Prompt,
-    scores: &mut [f32],
+    mut scores: Vec<f32>,
     width: usize,
 ) -> Result<Vec<(f32, u32)>> {
     let sequence = Sequence {
@@ -133,8 +132,8 @@ fn probable(
         source: &prompt.source,
         siblings: &[],
     };
-    engine.chain.apply_one(sequence, scores)?;
-    log_softmax(scores);
+    engine.chain.apply(sequence, &mut scores)?;
+    log_softmax(&mut scores);
     let mut best = Best::new(width);
     for (token, score) in scores.iter().enumerate() {
         if *score > f32::NEG_INFINITY {

@@ -29,69 +29,39 @@ pub struct Target<'a> {
     pub log_probs: bool,
 }
 
-/// Scores of a step, `[rows, vocab]`, on the CPU: read where the model left them, and copied to be changed.
+/// Scores of a step, `[rows, vocab]`, on the CPU, where the model left them.
 #[derive(Debug, Default)]
-pub struct Logits {
-    model: Option<Scores>,
-    /// What was changed, unless the model's are there. The buffer is used again in each step.
-    own: Vec<f32>,
+pub struct Logits(Option<Scores>);
+
+/// A matrix of float32 on the CPU, its elements side by side.
+#[derive(Debug)]
+struct Scores {
+    tensor: Tensor,
     vocab: usize,
 }
-
-/// A tensor of float32 on the CPU, its elements side by side.
-#[derive(Debug)]
-struct Scores(Tensor);
 
 // SAFETY: the tensor is only read, and holds no history (decoding records none).
 unsafe impl Sync for Scores {}
 
-impl Scores {
-    fn values(&self) -> &[f32] {
-        // SAFETY: so many elements lie there, by what the type promises, as long as the tensor lives.
-        unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast(), self.0.numel()) }
-    }
-}
-
 impl Logits {
-    fn values(&self) -> &[f32] {
-        self.model.as_ref().map_or(&self.own, Scores::values)
-    }
-
-    fn values_mut(&mut self) -> &mut [f32] {
-        if let Some(model) = self.model.take() {
-            self.own.clear();
-            self.own.extend_from_slice(model.values());
-        }
-        &mut self.own
-    }
-
-    /// The number of rows.
-    pub fn rows(&self) -> usize {
-        self.values().len().checked_div(self.vocab).unwrap_or(0)
-    }
-
     /// The scores of a row.
     pub fn row(&self, row: usize) -> &[f32] {
-        &self.values()[row * self.vocab..(row + 1) * self.vocab]
-    }
-
-    /// The scores of a row, to be changed.
-    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        let vocab = self.vocab;
-        &mut self.values_mut()[row * vocab..(row + 1) * vocab]
-    }
-
-    /// The scores of all rows, to be changed.
-    pub fn all_mut(&mut self) -> std::slice::ChunksMut<'_, f32> {
-        let vocab = self.vocab.max(1);
-        self.values_mut().chunks_mut(vocab)
+        let values = self.0.as_ref().map_or(&[][..], Scores::values);
+        let vocab = self.0.as_ref().map_or(0, |scores| scores.vocab);
+        &values[row * vocab..(row + 1) * vocab]
     }
 
     /// Keeps these rows, in this order.
-    pub fn keep(&mut self, rows: &[usize]) {
-        let kept = rows.iter().flat_map(|row| self.row(*row).to_vec());
-        self.own = kept.collect();
-        self.model = None;
+    ///
+    /// # Errors
+    /// There are no such rows.
+    pub fn keep(&mut self, rows: &[usize]) -> Result<()> {
+        let rows: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+        if let Some(scores) = &mut self.0 {
+            let rows = Tensor::f_from_slice(&rows)?;
+            scores.tensor = scores.tensor.f_index_select(0, &rows)?;
+        }
+        Ok(())
     }
 
     /// Takes over what a model put out, `[rows, vocab]`.
@@ -105,19 +75,17 @@ impl Logits {
             .f_to_device(Device::Cpu)?
             .f_to_kind(Kind::Float)?
             .f_contiguous()?;
-        self.vocab = size[1] as usize;
-        self.model = Some(Scores(tensor));
+        let vocab = size[1] as usize;
+        self.0 = Some(Scores { tensor, vocab });
         Ok(())
     }
+}
 
-    /// For tests: rows of scores as they are.
-    #[cfg(test)]
-    pub fn of(rows: &[&[f32]]) -> Self {
-        Self {
-            model: None,
-            own: rows.concat(),
-            vocab: rows.first().map_or(0, |row| row.len()),
-        }
+impl Scores {
+    fn values(&self) -> &[f32] {
+        let (first, count) = (self.tensor.data_ptr().cast(), self.tensor.numel());
+        // SAFETY: so many elements lie there, by what the type promises, as long as the tensor lives.
+        unsafe { std::slice::from_raw_parts(first, count) }
     }
 }
 

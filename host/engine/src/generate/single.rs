@@ -3,9 +3,11 @@
 use anyhow::Result;
 use tenon_plugin_api::processor::Sequence;
 
+use super::chain::Chain;
 use super::decoder::{Decoder, Prompt, Target};
 use super::each::each;
 use super::scores::{argmax, draw, log_prob, uniform};
+use super::strategy::Strategy;
 use super::{End, Engine, OnToken, Written};
 use crate::evaluate::Stopped;
 use crate::services;
@@ -28,8 +30,7 @@ pub fn run(
     limits: &[usize],
     mut on_token: Option<OnToken<'_>>,
 ) -> Result<Vec<Vec<Written>>> {
-    let strategy = engine.strategy;
-    let returns = strategy.returns;
+    let returns = engine.strategy.returns;
     let most = limits.iter().copied().max().unwrap_or(0);
     let mut decoder = Decoder::start(target, prompts, returns, most, false)?;
     let mut rows: Vec<Row> = Vec::with_capacity(prompts.len() * returns);
@@ -44,79 +45,45 @@ pub fn run(
     // The prompts are read once; each of their texts goes on from the same scores.
     let mut logits_of: Vec<usize> = rows.iter().map(|row| row.prompt).collect();
     let mut done: Vec<Vec<Option<Written>>> = vec![vec![None; returns]; prompts.len()];
-    let mut scratch = Vec::new();
     while !rows.is_empty() {
         if services::interrupted() {
             return Err(Stopped.into());
         }
-        let shared = logits_of.len() != decoder.logits.rows();
-        if !engine.chain.is_empty() && !shared {
-            let sequence = |row: usize| sequence(&rows[row], prompts);
-            if strategy.log_probs {
-                scratch.clear();
-                scratch.extend((0..rows.len()).map(|row| decoder.logits.row(row).to_vec()));
-            }
-            engine.chain.apply(&mut decoder.logits, sequence)?;
-        }
-        let (chain, logits) = (engine.chain, &decoder.logits);
+        let (strategy, chain, logits) = (engine.strategy, engine.chain, &decoder.logits);
         let chosen = each(rows.len(), |at| {
-            let row = &rows[at];
-            let raw = logits.row(logits_of[at]);
-            let mut own = Vec::new();
-            if shared && !chain.is_empty() {
-                own.extend_from_slice(raw);
-                chain.apply_one(sequence(row, prompts), &mut own)?;
-            }
-            let scores = if own.is_empty() { raw } else { &own };
-            let token = match strategy.sample {
-                false => argmax(scores),
-                true => {
-                    let number = prompts[row.prompt].number as u64;
-                    let place = [number, row.text as u64, row.tokens.len() as u64];
-                    draw(scores, uniform(strategy.seed, place))
-                }
-            };
-            let raw = scratch.get(at).map_or(raw, |kept: &Vec<f32>| &kept[..]);
-            let log_prob = strategy.log_probs.then(|| log_prob(raw, token));
-            anyhow::Ok((token as u32, log_prob))
+            let (row, raw) = (&rows[at], logits.row(logits_of[at]));
+            choose(strategy, chain, row, &prompts[row.prompt], raw)
         });
-        let mut next = Vec::with_capacity(rows.len());
         for (row, chosen) in rows.iter_mut().zip(chosen) {
             let (token, log_prob) = chosen?;
             row.log_probs.extend(log_prob);
             row.tokens.push(token);
-            next.push(token);
         }
-        scratch.clear();
-        let mut kept = Vec::with_capacity(rows.len());
-        for (at, row) in rows.iter().enumerate() {
-            let prompt = &prompts[row.prompt];
-            let written = &row.tokens[prompt.tokens.len()..];
+        let (mut kept, mut from, mut next) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, from_row) in rows.into_iter().zip(logits_of) {
+            let written = &row.tokens[prompts[row.prompt].tokens.len()..];
+            let token = written.last().copied().unwrap_or_default();
             let end = ended(engine, written, limits[row.prompt])?;
             if end != Some(End::Eos)
                 && row.text == 0
                 && let Some(on_token) = on_token.as_mut()
             {
-                on_token(row.prompt, next[at])?;
+                on_token(row.prompt, token)?;
             }
-            match end {
-                Some(end) => done[row.prompt][row.text] = Some(finished(row, written, end)),
-                None => kept.push(at),
+            if let Some(end) = end {
+                done[row.prompt][row.text] = Some(finished(&row, written, end));
+            } else {
+                kept.push(row);
+                from.push(from_row);
+                next.push(token);
             }
         }
-        if kept.is_empty() {
-            break;
-        }
-        let from: Vec<usize> = kept.iter().map(|at| logits_of[*at]).collect();
-        decoder.select(&from)?;
-        next = kept.iter().map(|at| next[*at]).collect();
-        let mut index = 0;
-        rows.retain(|_| {
-            index += 1;
-            kept.binary_search(&(index - 1)).is_ok()
-        });
+        rows = kept;
         logits_of = (0..rows.len()).collect();
-        decoder.step(&next)?;
+        if !rows.is_empty() {
+            decoder.select(&from)?;
+            decoder.step(&next)?;
+        }
     }
     Ok(done
         .into_iter()
@@ -124,8 +91,33 @@ pub fn run(
         .collect())
 }
 
-fn sequence<'a>(row: &'a Row, prompts: &'a [Prompt]) -> Sequence<'a> {
-    let prompt = &prompts[row.prompt];
+/// The next token of a text, given the model's scores, and its log-probability where that is asked for.
+fn choose(
+    strategy: &Strategy,
+    chain: &Chain,
+    row: &Row,
+    prompt: &Prompt,
+    raw: &[f32],
+) -> Result<(u32, Option<f32>)> {
+    let mut changed = Vec::new();
+    if !chain.is_empty() {
+        changed.extend_from_slice(raw);
+        chain.apply(sequence(row, prompt), &mut changed)?;
+    }
+    let scores = if chain.is_empty() { raw } else { &changed };
+    let token = match strategy.sample {
+        false => argmax(scores),
+        true => {
+            let place = [prompt.number, row.text, row.tokens.len()];
+            let place = place.map(|part| part as u64);
+            draw(scores, uniform(strategy.seed, place))
+        }
+    };
+    let log_prob = strategy.log_probs.then(|| log_prob(raw, token));
+    Ok((token as u32, log_prob))
+}
+
+fn sequence<'a>(row: &'a Row, prompt: &'a Prompt) -> Sequence<'a> {
     Sequence {
         tokens: &row.tokens,
         prompt: prompt.tokens.len(),

@@ -8,7 +8,7 @@ use tenon_plugin_api::processor::{Decoding, Sequence};
 use tenon_plugin_api::services::mix;
 
 use super::chain::Chain;
-use super::decoder::{Logits, Prompt};
+use super::decoder::Prompt;
 use super::scores::{draw, uniform};
 use super::stop::Stops;
 use super::strategy::Early;
@@ -352,23 +352,22 @@ fn draws_follow_the_probabilities_that_processors_leave() {
                 .expect("it begins");
         }
         let raw = scores(&[2, 3]);
-        let mut logits = Logits::of(&[&raw]);
-        let sequence = |_| Sequence {
+        let mut left = raw.clone();
+        let sequence = Sequence {
             tokens: &[2, 3],
             prompt: 2,
             source: &[],
             siblings: &[],
         };
-        chain.apply(&mut logits, sequence).expect("scores");
-        let left = logits.row(0);
+        chain.apply(sequence, &mut left).expect("scores");
         let total: f64 = left.iter().map(|score| f64::from(*score).exp()).sum();
         let mut counts = [0_u32; VOCAB];
         const DRAWS: u64 = 100_000;
         for number in 0..DRAWS {
-            counts[draw(left, uniform(3, [number, 0, 0]))] += 1;
+            counts[draw(&left, uniform(3, [number, 0, 0]))] += 1;
         }
         let (mut chi, mut free) = (0.0, -1.0_f64);
-        for (count, score) in counts.iter().zip(left) {
+        for (count, score) in counts.iter().zip(&left) {
             let expected = f64::from(*score).exp() / total * DRAWS as f64;
             if expected == 0.0 {
                 assert_eq!(*count, 0);
