@@ -45,7 +45,8 @@ pub enum Failure {
     },
     /// A run has nothing to use yet.
     #[error(
-        "{}: this run was not trained yet: there is no {}\n  help: train it first, name weights with --model, or take those that it starts from with --pretrained",
+        "{}: this run was not trained yet: there is no {}\n  help: train it first, name weights with --model, or take those that \
+         it starts from with --pretrained",
         file.display(),
         folder.display()
     )]

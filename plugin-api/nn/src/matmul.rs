@@ -177,27 +177,32 @@ x86_vector!(
 #[inline(always)]
 unsafe fn sums_of_sixteen(tile: [[std::arch::x86_64::__m512; 4]; 4]) -> [[f32; 4]; 4] {
     use std::arch::x86_64::{
-        _mm512_add_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps,
-        _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+        _mm512_add_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+        _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
     };
     // SAFETY: the caller's; the result has room for sixteen.
     unsafe {
-        let lanes = |column: usize| {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|row: usize| tile[row][column]);
-            let halves = |a, b| {
-                _mm512_add_ps(
-                    _mm512_shuffle_f32x4::<0x44>(a, b),
-                    _mm512_shuffle_f32x4::<0xee>(a, b),
-                )
-            };
-            let (ab, cd) = (halves(a, b), halves(c, d));
-            _mm512_add_ps(
+        // no closures: they would be functions of their own, without the instructions
+        let mut lanes = [_mm512_setzero_ps(); 4];
+        for (column, lanes) in lanes.iter_mut().enumerate() {
+            let [a, b] = [tile[0][column], tile[1][column]];
+            let [c, d] = [tile[2][column], tile[3][column]];
+            let ab = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x44>(a, b),
+                _mm512_shuffle_f32x4::<0xee>(a, b),
+            );
+            let cd = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0x44>(c, d),
+                _mm512_shuffle_f32x4::<0xee>(c, d),
+            );
+            *lanes = _mm512_add_ps(
                 _mm512_shuffle_f32x4::<0x88>(ab, cd),
                 _mm512_shuffle_f32x4::<0xdd>(ab, cd),
-            )
-        };
-        let pair = |a, b| _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-        let (ab, cd) = (pair(lanes(0), lanes(1)), pair(lanes(2), lanes(3)));
+            );
+        }
+        let [a, b, c, d] = lanes;
+        let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
         let sums = _mm512_add_ps(
             _mm512_shuffle_ps::<0x44>(ab, cd),
             _mm512_shuffle_ps::<0xee>(ab, cd),
@@ -218,16 +223,16 @@ unsafe fn sums_of_eight(tile: [[std::arch::x86_64::__m256; 4]; 4]) -> [[f32; 4];
     };
     // SAFETY: the caller's; each row of the result has room for four.
     unsafe {
-        tile.map(|[a, b, c, d]| {
+        let mut out = [[0.0; 4]; 4];
+        for (out, [a, b, c, d]) in out.iter_mut().zip(tile) {
             let sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-            let mut out = [0.0; 4];
             let (low, high) = (
                 _mm256_castps256_ps128(sums),
                 _mm256_extractf128_ps::<1>(sums),
             );
             _mm_storeu_ps(out.as_mut_ptr(), _mm_add_ps(low, high));
-            out
-        })
+        }
+        out
     }
 }
 
@@ -415,6 +420,49 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    /// The sums of sixteen vectors of whole numbers, which are exact in any order.
+    #[inline(always)]
+    fn check_sums<V: Vector>() {
+        let values: Vec<f32> = (0..16 * V::WIDTH)
+            .map(|at| (at * at % 101) as f32)
+            .collect();
+        // SAFETY: the vectors lie in `values`, and the caller has asked for the instructions.
+        let found = unsafe {
+            let mut tile = [[V::splat(0.0); 4]; 4];
+            for (at, vector) in tile.as_flattened_mut().iter_mut().enumerate() {
+                *vector = V::load(values.as_ptr().add(at * V::WIDTH));
+            }
+            V::sums(tile)
+        };
+        for (sum, vector) in found.as_flattened().iter().zip(values.chunks(V::WIDTH)) {
+            assert_eq!(*sum, vector.iter().sum::<f32>(), "{} lanes", V::WIDTH);
+        }
+    }
+
+    #[test]
+    fn sums_stand_where_their_vectors_did() {
+        check_sums::<[f32; 4]>();
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,fma")]
+            fn eight() {
+                check_sums::<std::arch::x86_64::__m256>();
+            }
+            #[target_feature(enable = "avx512f")]
+            fn sixteen() {
+                check_sums::<std::arch::x86_64::__m512>();
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: just asked.
+                unsafe { eight() }
+            }
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: as above.
+                unsafe { sixteen() }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Products of few rows with a large matrix: what a decoder computes for each token.
 //!
-//! A step of a decoding multiplies 1 to [`ROWS`] rows with every weight of the model once. What it takes is
+//! A step of a decoding multiplies 1 to [`ROWS`] rows with every weight of the model once. Most of what that takes is
 //! reading the weights, so the kernels go over them once, in whole vectors and in the order in which they lie:
 //! along the rows of `[out, in]`, and along pieces of rows of `[in, out]`. Each element of the result is summed
 //! in the same order whatever the number of rows, so that a text does not depend on what is written beside it.
@@ -161,65 +161,42 @@ fn along_columns_body<const ISA: u8>(job: &Job, begin: usize, end: usize) {
 /// Rows, and columns of dots, that a tile holds.
 const TILE: usize = 4;
 
-/// Rows whose elements stay in the nearest cache, [`PIECE`] of each.
-const GROUP: usize = 16;
+/// Tiles of rows.
+const TILES: usize = ROWS as usize / TILE;
 
-/// Tiles of a group.
-const TILES: usize = GROUP / TILE;
-
-/// Elements of a row that stay near.
-const PIECE: usize = 512;
-
-/// Columns that stay in the second nearest cache while one group of rows after the other needs them.
-const BLOCK: usize = 32;
-
-/// Each column of the result is a row of the weight times the rows of `x`.
+/// Each column of the result is a row of the weight times the rows of `x`, four of both at a time. With many rows the
+/// weight is taken in pieces that stay near while one tile after the other needs them.
 ///
 /// # Safety
 /// `begin..end` are columns of the result, and the function has the instructions of `V`.
 #[inline(always)]
 unsafe fn dots<V: Vector>(job: &Job, begin: usize, end: usize) {
-    for block in (begin..end).step_by(BLOCK) {
-        for group in (0..job.rows).step_by(GROUP) {
-            let rows = [group, job.rows.min(group + GROUP)];
-            for column in (block..end.min(block + BLOCK)).step_by(TILE) {
-                // SAFETY: the caller's.
-                unsafe { dots_of::<V>(job, rows, column, end) }
+    /// Elements of a row that stay near.
+    const PIECE: usize = 512;
+    let (rows, whole) = (job.rows, job.depth / V::WIDTH * V::WIDTH);
+    for column in (begin..end).step_by(TILE) {
+        // at the end the last column stands in for those that are missing
+        let columns = std::array::from_fn(|c| (column + c).min(end - 1));
+        // SAFETY: the caller's.
+        unsafe {
+            let none = [[V::splat(0.0); TILE]; TILE];
+            if whole <= PIECE || rows <= TILE {
+                for row in (0..rows).step_by(TILE) {
+                    let tile = dot_tiles::<V>(job, row, columns, [0, whole], none);
+                    job.put_dots(row, [column, end], whole, V::sums(tile));
+                }
+                continue;
             }
-        }
-    }
-}
-
-/// Four columns of the result and at most [`GROUP`] rows, four of both at a time. With many rows the weight is taken in
-/// pieces that stay near while one tile after the other needs them.
-///
-/// # Safety
-/// As [`dots`].
-#[inline(always)]
-unsafe fn dots_of<V: Vector>(job: &Job, [first, last]: [usize; 2], column: usize, end: usize) {
-    let whole = job.depth / V::WIDTH * V::WIDTH;
-    // at the end the last column stands in for those that are missing
-    let columns = std::array::from_fn(|c| (column + c).min(end - 1));
-    // SAFETY: the caller's.
-    unsafe {
-        let none = [[V::splat(0.0); TILE]; TILE];
-        if whole <= PIECE || last - first <= TILE {
-            for row in (first..last).step_by(TILE) {
-                let range = [0, whole];
-                let tile = dot_tiles::<V>(job, [row, last], columns, range, none);
-                job.put_dots([row, last], [column, end], whole, V::sums(tile));
+            let mut tiles = [none; TILES];
+            for from in (0..whole).step_by(PIECE) {
+                let range = [from, (from + PIECE).min(whole)];
+                for (row, tile) in (0..rows).step_by(TILE).zip(&mut tiles) {
+                    *tile = dot_tiles::<V>(job, row, columns, range, *tile);
+                }
             }
-            return;
-        }
-        let mut tiles = [none; TILES];
-        for from in (0..whole).step_by(PIECE) {
-            let range = [from, (from + PIECE).min(whole)];
-            for (row, tile) in (first..last).step_by(TILE).zip(&mut tiles) {
-                *tile = dot_tiles::<V>(job, [row, last], columns, range, *tile);
+            for (row, tile) in (0..rows).step_by(TILE).zip(tiles) {
+                job.put_dots(row, [column, end], whole, V::sums(tile));
             }
-        }
-        for (row, tile) in (first..last).step_by(TILE).zip(tiles) {
-            job.put_dots([row, last], [column, end], whole, V::sums(tile));
         }
     }
 }
@@ -232,13 +209,13 @@ impl Job {
     #[inline(always)]
     unsafe fn put_dots(
         &self,
-        [row, last]: [usize; 2],
+        row: usize,
         [column, end]: [usize; 2],
         whole: usize,
         mut sums: [[f32; TILE]; TILE],
     ) {
         let there = TILE.min(end - column);
-        for (row, sums) in (row..last).zip(&mut sums) {
+        for (row, sums) in (row..self.rows).zip(&mut sums) {
             // SAFETY: the caller's.
             unsafe {
                 let x = self.x.add(row * self.x_stride);
@@ -256,22 +233,22 @@ impl Job {
     }
 }
 
-/// Adds the products of elements `from..to` of rows `row..last`, four at most, and four rows of the weight to their
-/// sums.
+/// Adds the products of elements `from..to` of the rows from `row` on, four at most, and four rows of the weight to
+/// their sums.
 ///
 /// # Safety
 /// These exist, the elements fill vectors, and the function has the instructions of `V`.
 #[inline(always)]
 unsafe fn dot_tiles<V: Vector>(
     job: &Job,
-    [row, last]: [usize; 2],
+    row: usize,
     columns: [usize; TILE],
     range: [usize; 2],
     sums: [[V; TILE]; TILE],
 ) -> [[V; TILE]; TILE] {
     // SAFETY: the caller's.
     unsafe {
-        match last - row {
+        match job.rows - row {
             1 => dot_tile::<V, 1>(job, row, columns, range, sums),
             2 => dot_tile::<V, 2>(job, row, columns, range, sums),
             3 => dot_tile::<V, 3>(job, row, columns, range, sums),

@@ -47,7 +47,8 @@ pub(crate) fn transpose<const ISA: u8>(
     }
 }
 
-/// Sixteen rows of sixteen elements: neighbours change places by ones, twos, fours and eights.
+/// Sixteen rows of sixteen elements, in four rounds: after the first two, lanes of four hold elements of one column; the
+/// other two bring these lanes into their places.
 ///
 /// # Safety
 /// Both tiles exist, and the processor has AVX-512.
@@ -87,7 +88,6 @@ unsafe fn tile(from: *const f32, stride: usize, to: *mut f32, line: usize) {
         }
         for at in 0..8 {
             let [a, b] = [y[at], y[at + 8]];
-            // columns at, at + 8 come of the lanes that lie even, and four of at in both
             x[at] = _mm512_shuffle_f32x4::<0x88>(a, b);
             x[at + 8] = _mm512_shuffle_f32x4::<0xdd>(a, b);
         }

@@ -57,7 +57,6 @@ const WRITING: [(&str, &str); 5] = [
 ];
 const LABELLING: [(&str, &str); 2] = [("task.text", ""), ("task.label", "\"label\"")];
 
-/// What differs from one question to the next.
 /// What a run file needs not have that is not trained with.
 const UNTRAINED: [(&str, &str); 5] = [
     ("tokenizer.path", "\"tokenizer.json\""),
@@ -67,6 +66,7 @@ const UNTRAINED: [(&str, &str); 5] = [
     ("train.select_best", ""),
 ];
 
+/// What differs from one question to the next.
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
 /// What a model answers: its loss, and its predictions.

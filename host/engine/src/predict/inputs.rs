@@ -22,35 +22,31 @@ const STDIN: &str = "standard input";
 /// How a text that is no object is read: as the one column that a prediction needs.
 pub struct Texts<'a> {
     /// All columns that it needs, by their names in files.
-    needed: Vec<&'a str>,
-    /// Whether the first of them is text.
-    is_text: bool,
+    needed: Vec<(&'a str, ColumnKind)>,
 }
 
 impl<'a> Texts<'a> {
     /// Of a task's columns, some of which have other names in files.
     pub fn new(columns: &'a [ColumnInfo], renamed: &'a BTreeMap<String, String>) -> Self {
-        let needed = || columns.iter().filter(|column| column.for_prediction);
+        let needed = columns.iter().filter(|column| column.for_prediction);
         let name = |column: &'a ColumnInfo| renamed.get(&column.name).unwrap_or(&column.name);
         Self {
-            needed: needed().map(|column| name(column).as_str()).collect(),
-            is_text: needed()
-                .next()
-                .is_some_and(|column| column.kind == ColumnKind::Text),
+            needed: needed
+                .map(|column| (name(column).as_str(), column.kind))
+                .collect(),
         }
     }
 
     /// A text as a line of jsonl.
     fn line(&self, text: &str) -> Result<String> {
         match self.needed[..] {
-            [column] if self.is_text => Ok(json!({ column: text }).to_string()),
+            [(column, ColumnKind::Text)] => Ok(json!({ column: text }).to_string()),
             [] => bail!("the task reads no column to predict"),
             _ => {
-                let list: Vec<String> =
-                    self.needed.iter().map(|name| format!("`{name}`")).collect();
-                let cells: Vec<String> = (self.needed.iter())
-                    .map(|name| format!("{}: …", json!(name)))
-                    .collect();
+                let names = || self.needed.iter().map(|(name, _)| name);
+                let list: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+                let cells: Vec<String> =
+                    names().map(|name| format!("{}: …", json!(name))).collect();
                 bail!(
                     "a text does not say all that is read to predict, which is {}: give JSON objects instead, one a \
                      line: {{{}}}",

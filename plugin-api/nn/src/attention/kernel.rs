@@ -497,8 +497,12 @@ fn load_transposed<const ISA: u8>(
         line[rows..].fill(0.0);
     }
     if rows > 0 {
-        // SAFETY: as in `load`, from the first element of the first row to the last of the last one.
-        let from_rows = unsafe { from.row(first, column, (rows - 1) * from.stride + dim) };
+        // SAFETY: as in `load`, from the first element of the first row to the last of the last one; what lies between
+        // them, the rows of other heads, is only read as well.
+        let from_rows = unsafe {
+            let start = from.start.0.add(first * from.stride + column);
+            std::slice::from_raw_parts(start, (rows - 1) * from.stride + dim)
+        };
         transpose::<ISA>(from_rows, [rows, dim], from.stride, to, stride);
     }
 }
